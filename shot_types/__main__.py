@@ -1,0 +1,92 @@
+"""Command line: `python -m shot_types classify FILES_OR_FOLDER --out table.csv`."""
+
+import argparse
+import csv
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .classifier import FRAMEWORKS, load_classifier
+from .frames import list_pictures
+from .labels import NAMES, SCALE
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, or 1 when a file failed, or 2 for a wrong call."""
+    args = _parser().parse_args(arguments)
+    try:
+        return args.run(args)
+    except (ValueError, OSError) as error:
+        print(f"shot_types: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def classify(args: argparse.Namespace) -> int:
+    """Print one line a picture, and write the table to `--out`, which appears when it is complete."""
+    files = [file for path in args.paths for file in (list_pictures(path) if Path(path).is_dir() else [path])]
+    classifier = load_classifier(args.framework, args.weights)
+    answers = classifier.predict_iter(files, args.batch_size, on_error="skip")
+    answers = tqdm(answers, total=len(files), unit="picture", disable=None, leave=False)
+    width = min(60, max(len(str(file)) for file in files))
+    counts, failed = Counter(), 0
+    part = args.out and args.out.with_name(args.out.name + ".part")
+    table = part and part.open("w", newline="", encoding="utf-8")
+    try:
+        writer = table and csv.writer(table)
+        if writer:
+            writer.writerow(["path", "label", "confidence", *SCALE, "error"])
+        print(f"{'picture':{width}}  label  confidence   " + "  ".join(f"{label:>4}" for label in SCALE))
+        for answer in answers:
+            if answer.error:
+                failed += 1
+                tqdm.write(f"error: {answer.error}", file=sys.stderr)
+                values = [None] * len(SCALE)
+            else:
+                counts[answer.label] += 1
+                values = [f"{answer.probabilities[label]:.4f}" for label in SCALE]
+                shares = "  ".join(f"{answer.probabilities[label]:4.2f}" for label in SCALE)
+                tqdm.write(f"{answer.source[-width:]:{width}}  {answer.label:5}  {answer.confidence:10.2f}   {shares}")
+            if writer:
+                confidence = None if answer.error else f"{answer.confidence:.4f}"
+                writer.writerow([answer.source, answer.label, confidence, *values, answer.error])
+        if table:
+            table.close()
+            part.replace(args.out)
+    finally:
+        if table:
+            table.close()
+            part.unlink(missing_ok=True)
+    print(", ".join(f"{label} {counts[label]}" for label in SCALE) + (f"; {failed} failed" if failed else ""))
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    scale = "\n".join(f"  {label:4} {NAMES[label]}" for label in SCALE)
+    parser = argparse.ArgumentParser(
+        prog="python -m shot_types",
+        description="How close is the camera? Shot scale of pictures, from near to far:\n" + scale,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "classify",
+        help="the shot scale of pictures",
+        description="Print label, confidence and the five probabilities of each picture."
+        " The exit status is 1 when a file could not be read; the others are still classified.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.add_argument("paths", nargs="+", metavar="FILES_OR_FOLDER", help="pictures, or folders of pictures")
+    command.add_argument("--framework", choices=FRAMEWORKS, default="pytorch", help="which model answers")
+    command.add_argument("--weights", type=Path, help="your own weights file, with its card (.json) beside it")
+    command.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures in one go")
+    command.add_argument("--out", type=Path, metavar="TABLE.CSV", help="write the table to this file too")
+    command.set_defaults(run=classify)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""`load_classifier`, `Classifier` and `Prediction`: pictures in, calibrated answers out.
+
+    from shot_types import load_classifier
+    classifier = load_classifier("pytorch")
+    answer = classifier.predict("frame.jpg")
+    answer.label, answer.confidence, answer.probabilities
+
+A weights file has a card beside it, the same name with .json: what the weights expect and what they reach.
+"""
+
+import hashlib
+import importlib
+import itertools
+import json
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .frames import FrameError, list_pictures, load_frame
+from .labels import LABELS, SCALE
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+FRAMEWORKS = {"pytorch": "mobilenet_v3_large.pt"}
+CARD_FIELDS = ("network", "classes", "height", "width", "temperature", "sha256")
+
+
+class WeightsError(ValueError):
+    """Weights or a card that cannot be used; the message names the file and says what to do."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one picture; after a failure that was skipped, only `source` and `error` say something."""
+
+    source: str
+    """The path, or "picture 7" where the picture came without one."""
+    label: str | None = None
+    confidence: float | None = None
+    """Probability of `label`, calibrated: among answers given with 0.8, about 80 % are right."""
+    probabilities: dict[str, float] | None = None
+    """All five, from near to far; they sum to 1."""
+    error: str | None = None
+
+
+def load_classifier(framework: str = "pytorch", weights: str | Path | None = None) -> "Classifier":
+    """A classifier with the shipped weights, or with your own `weights` and the card beside them.
+
+    Raises FileNotFoundError or WeightsError, naming the file.
+    """
+    if framework not in FRAMEWORKS:
+        raise WeightsError(f"framework {framework!r} is unknown; use one of {', '.join(FRAMEWORKS)}")
+    weights = Path(weights or MODELS / FRAMEWORKS[framework])
+    card = read_card(weights)
+    try:
+        room = importlib.import_module(f".{framework}", __package__)
+    except ModuleNotFoundError as error:
+        raise WeightsError(
+            f"framework {framework!r} needs the package {error.name}, which is not installed; pip install {error.name}"
+        ) from None
+    try:
+        return Classifier(room.Network(weights, card), card)
+    except Exception as error:  # each framework fails in ways of its own; they all mean the same here
+        reason = str(error).splitlines()[0].rstrip(":.")
+        raise WeightsError(f"{weights}: not the weights of a five-class {card['network']} ({reason})") from None
+
+
+def read_card(weights: str | Path) -> dict:
+    """The card of a weights file as a dict, after checking that the two belong together.
+
+    Raises FileNotFoundError or WeightsError, naming the file.
+    """
+    weights = Path(weights)
+    if not weights.is_file():
+        raise FileNotFoundError(f"{weights}: no such weights file; the training notebook writes one")
+    with weights.open("rb") as file:
+        if file.read(40).startswith(b"version https://git-lfs"):
+            raise WeightsError(f"{weights}: a Git LFS pointer, not the weights; run `git lfs pull`")
+    path = weights.with_suffix(".json")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such card; it lies beside the weights, `write_card` makes one")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        missing = [field for field in CARD_FIELDS if field not in card]
+    except (ValueError, TypeError):
+        raise WeightsError(f"{path}: not a JSON card; get it again with its weights") from None
+    if missing:
+        raise WeightsError(f"{path}: the card lacks {', '.join(missing)}; get it again with its weights")
+    if tuple(card["classes"]) != LABELS:
+        raise WeightsError(f"{path}: classes are {card['classes']}, expected {list(LABELS)} in this order")
+    if card["sha256"] != file_sha256(weights):
+        raise WeightsError(
+            f"{weights}: does not match its card {path.name}: cut short, changed or of another run; get both again"
+        )
+    return card
+
+
+def write_card(weights: str | Path, card: dict) -> dict:
+    """Write `card` beside `weights`, with the class order and the sha256 filled in; returns the whole card."""
+    weights = Path(weights)
+    card = {**card, "classes": list(LABELS), "sha256": file_sha256(weights)}
+    path = weights.with_suffix(".json")
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)
+    return card
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Probabilities, float32, from logits divided by `temperature`; rows sum to 1."""
+    x = np.asarray(logits, np.float64) / temperature
+    x = np.exp(x - x.max(axis=1, keepdims=True))
+    return (x / x.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+class Classifier:
+    """Answers for pictures: one, a list, a generator or a folder. Made by `load_classifier`."""
+
+    def __init__(self, network, card: dict):
+        """`network` maps a uint8 RGB batch (N, height, width, 3) to float32 logits (N, 5)."""
+        self.network = network
+        self.card = card
+
+    def predict(self, x):
+        """One `Prediction` for a path, a PIL picture or a uint8 RGB array (height, width, 3).
+
+        For a folder, a list or another iterable of these: a list of predictions, in order, of the same length.
+        Raises FileNotFoundError or FrameError, naming the file.
+        """
+        if _is_one(x):
+            return self._answer([(_name(x, 0), self._read(x))])[0]
+        return list(self.predict_iter(x))
+
+    def predict_iter(self, xs, batch_size: int = 32, on_error: str = "raise") -> Iterator[Prediction]:
+        """Predictions in order, lazily: a few batches are in memory, however many pictures there are.
+
+        With `on_error="skip"` a picture that cannot be read gives a Prediction whose label is None and whose
+        `error` says why.
+        """
+        if on_error not in ("raise", "skip"):
+            raise ValueError(f"on_error is {on_error!r}; use 'raise' or 'skip'")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; give 1 or more")
+        if isinstance(xs, str | Path):
+            xs = list_pictures(xs)
+        for batch in _batched(self._read_ahead(xs, 2 * batch_size), batch_size):
+            for _, frame in batch:
+                if isinstance(frame, Exception) and on_error == "raise":
+                    raise frame
+            yield from self._answer(batch)
+
+    def predict_proba(self, xs) -> np.ndarray:
+        """Probabilities as float32 (N, 5), columns in the order of LABELS, rows sum to 1."""
+        if _is_one(xs):
+            xs = [xs]
+        rows = [[answer.probabilities[label] for label in LABELS] for answer in self.predict_iter(xs)]
+        return np.array(rows, np.float32).reshape(-1, len(LABELS))
+
+    def _read(self, x) -> np.ndarray:
+        return load_frame(x, self.card["height"], self.card["width"], pad=self.card.get("pad", False))
+
+    def _read_ahead(self, xs: Iterable, window: int) -> Iterator[tuple[str, np.ndarray | Exception]]:
+        """Name and frame (or what went wrong) of each source, read in threads while the network works."""
+        pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+        pending = deque()
+
+        def next_one():
+            name, future = pending.popleft()
+            try:
+                return name, future.result()
+            except (FrameError, FileNotFoundError) as error:
+                return name, error
+
+        try:
+            for number, x in enumerate(xs):
+                pending.append((_name(x, number), pool.submit(self._read, x)))
+                if len(pending) == window:
+                    yield next_one()
+            while pending:
+                yield next_one()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _answer(self, batch: list[tuple[str, np.ndarray | Exception]]) -> list[Prediction]:
+        frames = [frame for _, frame in batch if not isinstance(frame, Exception)]
+        rows = iter(softmax(self.network(np.stack(frames)), self.card["temperature"]) if frames else ())
+        answers = []
+        for name, frame in batch:
+            if isinstance(frame, Exception):
+                answers.append(Prediction(name, error=str(frame)))
+                continue
+            row = dict(zip(LABELS, map(float, next(rows)), strict=True))
+            label = max(row, key=row.get)
+            answers.append(Prediction(name, label, row[label], {name: row[name] for name in SCALE}))
+        return answers
+
+
+def _is_one(x) -> bool:
+    if isinstance(x, str | Path):
+        return not Path(x).is_dir()
+    return isinstance(x, Image.Image | np.ndarray)
+
+
+def _name(x, number: int) -> str:
+    return str(x) if isinstance(x, str | Path) else f"picture {number}"
+
+
+def _batched(items: Iterable, size: int) -> Iterator[list]:
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
+        yield batch

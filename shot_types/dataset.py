@@ -1,0 +1,157 @@
+"""The data-set contract: a folder with `frames.csv` and pictures; checks, soft targets, splits by group.
+
+`frames.csv` has the columns `path` (relative to its folder), `label`, `group` (film, video or near-duplicate
+cluster: what must stay on one side of a split) and `split` (train, val or test). Optional columns:
+
+- `shot`: frames of one shot share it; training then draws one frame of each shot an epoch,
+- `source`: where the frame is from, for breakdowns,
+- `weight`: how often training shows the frame, 1 if absent,
+- `seen_label`, `second_label`: what annotators saw; `MS/CS` is one who hesitated between the two,
+- `inherited`: 1 for a frame that has its label from a neighbour in its shot; left out of val and test.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .frames import list_pictures
+from .labels import LABELS
+
+COLUMNS = ("path", "label", "group", "split")
+SPLITS = ("train", "val", "test")
+VOTES = ("seen_label", "second_label")
+
+
+class DatasetError(ValueError):
+    """A data set that breaks the contract; the message names the file, the place and the remedy."""
+
+
+def read_dataset(folder: str | Path) -> pd.DataFrame:
+    """Read `folder`/frames.csv, check it against the contract, and return it with absolute `file` paths.
+
+    Raises FileNotFoundError or DatasetError.
+    """
+    folder = Path(folder).resolve()
+    csv = folder / "frames.csv"
+    if not csv.is_file():
+        raise FileNotFoundError(f"{csv}: no such file; dataset.from_folders makes it from one subfolder a class")
+    table = pd.read_csv(csv, dtype={"path": str, "label": str, "group": str, "shot": str}, keep_default_na=False)
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise DatasetError(f"{csv}: columns missing: {', '.join(missing)}")
+    for column, allowed in (("label", LABELS), ("split", SPLITS)):
+        bad = table.index[~table[column].isin(allowed)]
+        if len(bad):
+            value = table.loc[bad[0], column]
+            raise DatasetError(
+                f"{csv}: {len(bad)} rows with an unknown {column}, first in line {bad[0] + 2}: {value!r};"
+                f" use {', '.join(allowed)}"
+            )
+    sides = table.groupby("group")["split"].nunique()
+    if (sides > 1).any():
+        raise DatasetError(f"{csv}: group {sides.idxmax()!r} is in more than one split; keep a group on one side")
+    table["file"] = [str(folder / path) for path in table["path"]]
+    return table
+
+
+def measured(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The rows of `split` that figures are computed on: inherited frames are left out."""
+    table = table[table["split"] == split]
+    if "inherited" in table:
+        table = table[table["inherited"].astype(int) == 0]
+    return table.reset_index(drop=True)
+
+
+def hard_targets(table: pd.DataFrame) -> np.ndarray:
+    """One-hot rows, float32 (N, 5), columns in the order of LABELS."""
+    return np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(label) for label in table["label"]]]
+
+
+def soft_targets(table: pd.DataFrame) -> np.ndarray:
+    """Mean of the label and of every annotator's vote, float32 (N, 5), rows sum to 1.
+
+    Who hesitates ("MS/CS") gives half a vote to each. Without annotator columns this is `hard_targets`.
+    """
+    total, count = hard_targets(table), np.ones((len(table), 1), np.float32)
+    for column in (column for column in VOTES if column in table):
+        for row, text in enumerate(table[column].astype(str)):
+            seen = [LABELS.index(part) for part in text.split("/") if part in LABELS]
+            if seen:
+                total[row, seen] += 1 / len(seen)
+                count[row] += 1
+    return total / count
+
+
+def epoch_rows(table: pd.DataFrame, rng: np.random.Generator, one_per_shot=True, balance=0.0) -> np.ndarray:
+    """Row positions of one epoch in random order.
+
+    `one_per_shot` draws one frame of each shot, so that a long shot does not count three times. A frame is
+    shown `weight` times (a fraction is drawn at random), times (mean class count / its class count) **
+    `balance`: 0 leaves the classes as frequent as they are, 1 makes them equal.
+    """
+    rows = rng.permutation(len(table))
+    if one_per_shot and "shot" in table:
+        rows = rows[~table["shot"].iloc[rows].duplicated().to_numpy()]
+    labels = table["label"].iloc[rows]
+    counts = labels.map(labels.value_counts()).to_numpy(float)
+    weights = (len(rows) / labels.nunique() / counts) ** balance
+    if "weight" in table:
+        weights *= table["weight"].iloc[rows].to_numpy(float)
+    rows = np.repeat(rows, np.floor(weights + rng.random(len(rows))).astype(int))
+    return rng.permutation(rows)
+
+
+def split_by_group(table: pd.DataFrame, fractions=(0.6, 0.2, 0.2), seed: int = 0) -> pd.DataFrame:
+    """A copy of a table with `label` and `group`, with the column `split`: train, val, test by `fractions`.
+
+    A group is never divided. Groups are placed one by one, the largest first, each on the side that lacks the
+    largest share of what it wants of the group's classes, so that every class comes near its share. The same
+    seed gives the same split.
+    """
+    if len(fractions) != len(SPLITS) or abs(sum(fractions) - 1) > 1e-6:
+        raise DatasetError(f"fractions are {fractions}; give three that sum to 1, for train, val and test")
+    counts = pd.crosstab(table["group"], table["label"])
+    order = np.random.default_rng(seed).permutation(len(counts))
+    order = order[np.argsort(-counts.to_numpy().sum(axis=1)[order], kind="stable")]
+    totals = counts.to_numpy().sum(axis=0)
+    wanted = np.outer(fractions, totals)  # (3, classes)
+    lacking = wanted.copy()
+    side = np.empty(len(counts), int)
+    for group in order:
+        content = counts.to_numpy()[group]
+        side[group] = np.argmax((lacking / wanted) @ content)
+        lacking[side[group]] -= content
+    names = dict(zip(counts.index, np.array(SPLITS)[side], strict=True))
+    return table.assign(split=table["group"].map(names))
+
+
+def from_folders(folder: str | Path, fractions=(0.6, 0.2, 0.2), seed: int = 0) -> pd.DataFrame:
+    """Make `folder`, with one subfolder of pictures a class (ECS, CS, MS, FS, LS), a data set: write its frames.csv.
+
+    A file name up to its last "_" is the group (`alien_0012.jpg`: film `alien`); a name without one is a group
+    of its own. Returns the table as `read_dataset` does. Raises FileNotFoundError, FrameError or DatasetError.
+    """
+    folder = Path(folder)
+    csv = folder / "frames.csv"
+    if csv.exists():
+        raise DatasetError(f"{csv}: exists already; remove it to make it anew")
+    present = [label for label in LABELS if (folder / label).is_dir()]
+    if not present:
+        raise DatasetError(f"{folder}: no subfolder is named like a class; expected {', '.join(LABELS)}")
+    rows = [
+        (path.relative_to(folder).as_posix(), label, path.stem.rpartition("_")[0] or path.stem)
+        for label in present
+        for path in list_pictures(folder / label)
+    ]
+    table = split_by_group(pd.DataFrame(rows, columns=["path", "label", "group"]), fractions, seed)
+    write_csv(table, csv)
+    return read_dataset(folder)
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV under another name first, so that `path` is never half written."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    table.to_csv(part, index=False)
+    part.replace(path)

@@ -1,0 +1,143 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from conftest import textured
+from PIL import Image
+
+from shot_types import WeightsError, load_classifier
+from shot_types.classifier import write_card
+from shot_types.dataset import read_dataset
+from shot_types.frames import load_frame
+from shot_types.pytorch import Network, build, to_input
+from shot_types.pytorch_training import FrameDataset, Recipe, average_weights, train
+
+TINY = Recipe(initial=None, height=32, width=48, epochs=2, batch_size=4, average=0.5)
+
+
+def test_fused_network_answers_like_the_stock_one(pytorch_weights):
+    batch = np.stack([textured(96, 160, seed) for seed in range(3)])
+    stock = torchvision.models.mobilenet_v3_large(num_classes=5)
+    stock.load_state_dict(torch.load(pytorch_weights, weights_only=True), strict=True)
+    with torch.inference_mode():
+        expected = stock.eval()(to_input(torch.from_numpy(batch))).numpy()
+    assert Network(pytorch_weights, {})(batch) == pytest.approx(expected, abs=1e-5)
+
+
+def test_input_is_normalised_rgb():
+    x = to_input(torch.tensor([[[[255, 0, 0]]]], dtype=torch.uint8))
+    assert x[0, :, 0, 0].tolist() == pytest.approx([(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225], abs=1e-4)
+
+
+@pytest.mark.parametrize("other", [{"num_classes": 4}, {"num_classes": 1000}, "mobilenet_v3_small", "not a state dict"])
+def test_weights_of_another_network(tmp_path, other):
+    path = tmp_path / "other.pt"
+    if isinstance(other, dict):
+        state = torchvision.models.mobilenet_v3_large(**other).state_dict()
+    elif other == "mobilenet_v3_small":
+        state = torchvision.models.mobilenet_v3_small(num_classes=5).state_dict()
+    else:
+        state = [1, 2, 3]
+    torch.save(state, path)
+    write_card(path, {"network": "mobilenet_v3_large", "height": 96, "width": 160, "temperature": 1.0})
+    with pytest.raises(WeightsError, match=r"other\.pt: not the weights of a five-class mobilenet_v3_large"):
+        load_classifier("pytorch", path)
+
+
+def test_initial_weights_are_taken_where_they_fit(tmp_path):
+    source = torchvision.models.mobilenet_v3_large(num_classes=1000)
+    path = tmp_path / "start.pt"
+    torch.save(source.state_dict(), path)
+    network = build(path)
+    assert (network.features[3].block[0][0].weight == source.features[3].block[0][0].weight).all()
+    assert network.classifier[3].out_features == 5
+    torch.save({"something": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match=r"start\.pt: no layer of this file fits"):
+        build(path)
+
+
+@pytest.fixture
+def tiny_dataset(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = []
+    for number in range(20):
+        Image.fromarray(textured(48, 80, number)).save(folder / f"{number}.jpg")
+        split = ("train", "train", "train", "val")[number % 4]
+        rows.append((f"{number}.jpg", ("ECS", "CS", "MS", "FS", "LS")[number % 5], f"g{number}", split))
+    pd.DataFrame(rows, columns=["path", "label", "group", "split"]).to_csv(folder / "frames.csv", index=False)
+    return read_dataset(folder)
+
+
+def test_a_file_gives_training_and_serving_bit_identical_input(tiny_dataset, pytorch_weights):
+    classifier = load_classifier("pytorch", pytorch_weights)
+    recipe = Recipe(height=96, width=160)
+    data = FrameDataset(tiny_dataset["file"], np.zeros((20, 5), np.float32), (96, 160), recipe)
+    for i, file in enumerate(tiny_dataset["file"][:5]):
+        in_training = to_input(data[i][0][None])
+        in_service = to_input(torch.from_numpy(classifier._read(file)[None].copy()))
+        assert torch.equal(in_training, in_service)
+
+
+def test_training_frames_are_augmented_reproducibly(tiny_dataset):
+    def frames(epoch, seed=0):
+        recipe = Recipe(seed=seed)
+        data = FrameDataset(tiny_dataset["file"], np.zeros((20, 5), np.float32), (32, 48), recipe, epoch)
+        return torch.stack([data[i][0] for i in range(20)])
+
+    assert torch.equal(frames(0), frames(0))
+    assert not torch.equal(frames(0), frames(1)) and not torch.equal(frames(0), frames(0, seed=1))
+
+
+def test_training_resumes_to_the_same_weights(tiny_dataset, tmp_path, monkeypatch):
+    whole = train(tiny_dataset, TINY, tmp_path / "whole", workers=0)
+    import shot_types.pytorch_training as room
+
+    calls = []
+
+    def stop_after_one_epoch(value, path, save=room._save):
+        save(value, path)
+        calls.append(path.name)
+        if path.name == "last.pt":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(room, "_save", stop_after_one_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_dataset, TINY, tmp_path / "parts", workers=0)
+    monkeypatch.undo()
+    resumed = train(tiny_dataset, TINY, tmp_path / "parts", workers=0)
+    assert calls[-1] == "last.pt" and len(resumed) == 2
+    assert resumed["loss"].tolist() == pytest.approx(whole["loss"].tolist(), abs=1e-5)
+    one, two = (torch.load(tmp_path / name / "best.pt", weights_only=True) for name in ("whole", "parts"))
+    assert all(torch.allclose(one[name].float(), two[name].float(), atol=1e-5) for name in one)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_another_recipe_does_not_resume_in_the_same_folder(tiny_dataset, tmp_path):
+    train(tiny_dataset, Recipe(**{**vars(TINY), "epochs": 1}), tmp_path / "run", workers=0)
+    with pytest.raises(ValueError, match="a run of another recipe"):
+        train(tiny_dataset, Recipe(**{**vars(TINY), "epochs": 1, "lr": 0.5}), tmp_path / "run", workers=0)
+
+
+def test_frozen_blocks_stay_and_the_rest_learns(tiny_dataset, tmp_path):
+    train(tiny_dataset, TINY, tmp_path / "run", workers=0)
+    torch.manual_seed(TINY.seed)
+    start = build(None).state_dict()
+    trained = torch.load(tmp_path / "run" / "best.pt", weights_only=True)
+    moved = {name for name in start if not torch.equal(start[name], trained[name])}
+    frozen = tuple(f"features.{block}." for block in range(TINY.frozen))
+    assert not [name for name in moved if name.startswith(frozen)]
+    assert any(name.startswith("features.16") for name in moved) and "classifier.3.bias" in moved
+
+
+def test_average_weights_is_the_mean(tmp_path):
+    for number in range(2):
+        torch.save({"a": torch.full((2,), float(number)), "n": torch.tensor(number * 2)}, tmp_path / f"{number}.pt")
+    mean = average_weights([tmp_path / "0.pt", tmp_path / "1.pt"])
+    assert mean["a"].tolist() == [0.5, 0.5] and mean["n"].item() == 1 and mean["n"].dtype == torch.int64
+
+
+def test_load_frame_is_what_the_data_set_reads(tiny_dataset):
+    data = FrameDataset(tiny_dataset["file"], np.zeros((20, 5), np.float32), (32, 48), TINY)
+    assert (data[0][0].numpy() == load_frame(tiny_dataset["file"][0], 32, 48)).all()

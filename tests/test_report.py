@@ -1,0 +1,97 @@
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from sklearn.metrics import accuracy_score, f1_score
+
+from shot_types import LABELS, SCALE, Prediction, report
+from shot_types.classifier import softmax
+
+
+@pytest.fixture(autouse=True)
+def no_windows():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def answers():
+    """Labels, and logits that are right in about three of four."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(5, size=600)
+    logits = rng.normal(size=(600, 5)) + 2.2 * np.eye(5)[truth]
+    return np.array(LABELS)[truth], logits
+
+
+def test_summary_agrees_with_scikit_learn(answers):
+    truth, logits = answers
+    figures = report.summary(truth, logits)
+    assert figures["accuracy"] == accuracy_score(truth, report.predicted(logits))
+    assert figures["macro-F1"] == f1_score(truth, report.predicted(logits), average="macro")
+
+
+def test_within_one_step_counts_on_the_scale_not_in_index_order():
+    proba = np.eye(5)[[LABELS.index("CS"), LABELS.index("FS"), LABELS.index("LS")]]
+    assert report.summary(["ECS", "CS", "FS"], proba)["within one step"] == pytest.approx(2 / 3)
+
+
+def test_intervals_hold_the_value_and_repeat(answers):
+    table = report.summary_with_intervals(*answers, draws=300)
+    assert ((table["95 % from"] < table["value"]) & (table["value"] < table["to"])).all()
+    assert table.equals(report.summary_with_intervals(*answers, draws=300))
+    width = table.loc["accuracy", "to"] - table.loc["accuracy", "95 % from"]
+    p = table.loc["accuracy", "value"]
+    assert width == pytest.approx(2 * 1.96 * np.sqrt(p * (1 - p) / 600), rel=0.2)
+
+
+def test_confusion_is_in_scale_order():
+    counts = report.confusion(["ECS", "LS", "LS"], np.eye(5)[[LABELS.index(x) for x in ("CS", "LS", "FS")]])
+    assert tuple(counts.index) == SCALE == tuple(counts.columns)
+    assert counts.loc["ECS", "CS"] == counts.loc["LS", "LS"] == counts.loc["LS", "FS"] == 1
+
+
+def test_fitted_temperature_recovers_an_overconfident_model():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(20_000, 5)) * 2
+    cumulative = softmax(logits).cumsum(axis=1)
+    truth = np.array(LABELS)[(rng.random((20_000, 1)) < cumulative).argmax(axis=1)]
+    assert report.fit_temperature(truth, logits * 3) == pytest.approx(3, rel=0.05)
+    before = report.expected_calibration_error(truth, softmax(logits * 3))
+    after = report.expected_calibration_error(truth, softmax(logits * 3, 3))
+    assert after < 0.02 < 0.15 < before
+
+
+def test_calibration_error_of_a_known_case():
+    proba = np.full((10, 5), 0.05)
+    proba[:, 0] = 0.8
+    truth = [LABELS[0]] * 6 + [LABELS[1]] * 4
+    assert report.expected_calibration_error(truth, proba) == pytest.approx(0.2)
+
+
+def test_breakdown_and_scores(answers):
+    truth, logits = answers
+    table = pd.DataFrame({"label": truth, "source": ["trailer"] * 100 + ["still"] * 500, "ambiguous": [1, 0] * 300})
+    parts = report.breakdown(table, logits, "source")
+    assert parts.loc["trailer", "frames"] == 100
+    assert parts.loc["still", "accuracy"] == report.summary(truth[100:], logits[100:])["accuracy"]
+    figures = report.scores(table, logits)
+    assert figures["score"] == pytest.approx((figures["macro-F1"] + figures["trailer accuracy"]) / 2)
+    plain = report.scores(table[["label"]], logits)
+    assert plain["score"] == plain["macro-F1"] and "trailer accuracy" not in plain
+
+
+def test_table_has_scikit_learns_form_in_scale_order(answers):
+    lines = report.classification_table(*answers).splitlines()
+    assert [line.split()[0] for line in lines[2:7]] == list(SCALE)
+    assert "macro avg" in lines[-2] and "weighted avg" in lines[-1]
+
+
+def test_pictures_are_drawn(answers):
+    truth, logits = answers
+    report.plot_confusion(truth, softmax(logits), "test")
+    answer = Prediction("x", "MS", 0.6, dict(zip(SCALE, (0.0, 0.1, 0.6, 0.2, 0.1), strict=True)))
+    figure = report.plot_prediction(np.zeros((90, 160, 3), np.uint8), answer)
+    assert [tick.get_text() for tick in figure.axes[1].get_yticklabels()] == list(SCALE)
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [1, 0.5], "score": [0.5, 0.6]})
+    report.plot_history({"a": history, "b": history}, ("loss", "score"))

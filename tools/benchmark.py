@@ -1,0 +1,153 @@
+"""Speed and memory on this machine, all in one run: what `make benchmark` does.
+
+Images/s from JPEG files to labels on the same pictures, 1280 and 1920 pixels wide: (a) the way of the reference
+repository, (b) ours one at a time, (c) ours in batches, (d) reading alone. Rounds take turns, so that a slow
+moment of the machine hits all of them; the median round counts.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+
+def make_pictures(folder: Path, count: int, widths=(1280, 1920)) -> list[Path]:
+    """JPEG files with about as much detail as film frames, quality 90."""
+    rng = np.random.default_rng(0)
+    files = []
+    for number in range(count):
+        width = widths[number % len(widths)]
+        size = width, width * 9 // 16
+        coarse = Image.fromarray(rng.integers(0, 256, (18, 32, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        fine = Image.fromarray(rng.integers(0, 256, (size[1] // 2, size[0] // 2, 3), np.uint8)).resize(size)
+        picture = Image.blend(coarse, fine.filter(ImageFilter.GaussianBlur(1)), 0.25)
+        files.append(folder / f"{number:04d}.jpg")
+        picture.save(files[-1], quality=90)
+    return files
+
+
+def reference_way():
+    """One picture at a time, resized as a whole tensor to 128 x 128, a head of two 4096-wide layers."""
+    import torch
+    from torch import nn
+    from torchvision.models import mobilenet_v3_large
+    from torchvision.transforms.functional import resize, to_tensor
+
+    network = mobilenet_v3_large()
+    network.classifier = nn.Sequential(
+        nn.Linear(960, 4096),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(4096, 4096),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(4096, 5),
+    )
+    network.eval()
+
+    def classify(files):
+        with torch.no_grad():
+            for file in files:
+                x = resize(to_tensor(Image.open(file).convert("RGB")), [128, 128], antialias=True)
+                network(x[None]).softmax(1).argmax(1).item()
+
+    return classify
+
+
+def speed(framework: str, count: int, rounds: int) -> None:
+    from shot_types import load_classifier
+    from shot_types.frames import load_frame
+
+    classifier = load_classifier(framework)
+    height, width = classifier.card["height"], classifier.card["width"]
+
+    def read(files):
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda file: load_frame(file, height, width), files))
+
+    ways = {
+        "a  reference's way, one at a time": reference_way(),
+        "b  ours, one at a time": lambda files: [classifier.predict(file) for file in files],
+        "c  ours, in batches": lambda files: list(classifier.predict_iter(files)),
+        "d  reading alone": read,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        files = make_pictures(Path(folder), count)
+        seconds = {name: [] for name in ways}
+        for way in ways.values():
+            way(files[:16])
+        for _ in range(rounds):
+            for name, way in ways.items():
+                began = time.perf_counter()
+                way(files)
+                seconds[name].append(time.perf_counter() - began)
+    rates = {name: count / statistics.median(values) for name, values in seconds.items()}
+    a, _, c, d = rates.values()
+    print(f"{framework}, {height} x {width}: from JPEG files 1280 and 1920 pixels wide to labels")
+    for name, rate in rates.items():
+        print(f"  {name:34} {rate:7.1f} images/s   {rate / a:5.2f} x (a)")
+    print(f"  (c) is {c / d:.0%} of (d), the limit\n")
+
+
+def first_answer(framework: str) -> None:
+    code = (
+        "import time; t = time.perf_counter(); import sys; sys.path.insert(0, sys.argv[1]);"
+        "from shot_types import load_classifier; import numpy as np;"
+        "load_classifier(sys.argv[2]).predict(np.full((360, 640, 3), 90, np.uint8));"
+        "print(round(1000 * (time.perf_counter() - t)))"
+    )
+    runs = [
+        int(subprocess.run([sys.executable, "-c", code, ROOT, framework], capture_output=True, check=True).stdout)
+        for _ in range(3)
+    ]
+    print(f"{framework}: from import to the first answer {statistics.median(runs)} ms (median of 3 processes)")
+
+
+def memory(framework: str, counts=(1000, 5000)) -> None:
+    """Peak memory of a fresh process that classifies so many pictures from files."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_pictures(Path(folder), 50)
+        for count in counts:
+            call = [sys.executable, __file__, "--framework", framework, "--memory-of", str(count), folder]
+            peak = subprocess.run(call, capture_output=True, check=True, text=True).stdout.strip()
+            print(f"{framework}: peak memory over {count} pictures {peak} MB")
+
+
+def memory_of(framework: str, count: int, folder: Path) -> None:
+    from shot_types import load_classifier
+
+    files = sorted(folder.glob("*.jpg"))
+    for _ in load_classifier(framework).predict_iter(files[number % len(files)] for number in range(count)):
+        pass
+    print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--framework", default="pytorch")
+    parser.add_argument("--count", type=int, default=200, help="pictures in each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("folder", nargs="?", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.memory_of:
+        return memory_of(args.framework, args.memory_of, args.folder)
+    speed(args.framework, args.count, args.rounds)
+    first_answer(args.framework)
+    memory(args.framework)
+
+
+if __name__ == "__main__":
+    main()
