@@ -19,7 +19,7 @@ benchmark: $(READY)
 clean:
 	rm -rf .venv build
 
-$(READY): requirements.txt
+$(READY): requirements.txt pyproject.toml
 	@$(PYTHON) --version | grep -q "Python 3\.11" || { echo "make: Python 3.11 is needed; name it with PYTHON=..."; exit 1; }
 	@echo "Installing requirements.txt into .venv: a few minutes, once"
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv

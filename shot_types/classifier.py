@@ -63,6 +63,8 @@ def load_classifier(framework: str = "pytorch", weights: str | Path | None = Non
         raise WeightsError(
             f"framework {framework!r} needs the package {error.name}, which is not installed; pip install {error.name}"
         ) from None
+    except ImportError as error:
+        raise WeightsError(f"framework {framework!r} cannot be used here: {error}") from None
     try:
         return Classifier(room.Network(weights, card), card)
     except Exception as error:  # each framework fails in ways of its own; they all mean the same here

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"}
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"}
@@ -74,8 +74,8 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError
                 if min_size and image.format == "JPEG":
-                    # Exif may turn the picture later, so both sides leave room for the longer one.
-                    image.draft(None, (max(min_size), max(min_size)))
+                    turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # stored on its side
+                    image.draft(None, min_size if turned else min_size[::-1])
                 return to_rgb(image)
     except Image.DecompressionBombError:
         raise FrameError(

@@ -1,10 +1,21 @@
 """The PyTorch room: MobileNetV3-Large, its weights and its answers. Training is in `pytorch_training`."""
 
+import os
+import sys
+import warnings
 from pathlib import Path
+
+if "tensorflow" in sys.modules and "torchvision" not in sys.modules:
+    raise ImportError(
+        "TensorFlow was imported before PyTorch, and torchvision would now abort the process;"
+        " write `import torchvision` above `import tensorflow`"
+    )
+
+# Threads that wait should sleep: spinning, they take the cores from those that read pictures.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
-import torch.fx.experimental.optimization as fx
 from torch import nn
 from torchvision.models import MobileNet_V3_Large_Weights, mobilenet_v3_large
 
@@ -63,8 +74,8 @@ class Network:
         network = build()
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=True)
         self.device = pick_device()
-        # Batch norm folded into the convolutions and channels last: over three times as fast on a processor.
-        self.module = fx.fuse(network.eval()).to(self.device, memory_format=torch.channels_last)
+        network.eval().to(self.device, memory_format=torch.channels_last)
+        self.module = _optimised(network) if self.device.type == "cpu" else network
         self.mean, self.std = card.get("mean", MEAN), card.get("std", STD)
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
@@ -72,3 +83,15 @@ class Network:
         with torch.inference_mode():
             x = to_input(torch.from_numpy(batch).to(self.device), self.mean, self.std)
             return self.module(x).cpu().numpy()
+
+
+def _optimised(network: nn.Module) -> torch.jit.ScriptModule:
+    """Batch norm and activations folded into oneDNN's convolutions, which nearly doubles the speed on a processor.
+
+    The functions are deprecated in favour of torch.compile, which needs a compiler on the user's machine.
+    """
+    example = torch.zeros(1, 96, 160, 3, dtype=torch.uint8)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        traced = torch.jit.freeze(torch.jit.trace(network, to_input(example)))
+        return torch.jit.optimize_for_inference(traced)

@@ -15,7 +15,7 @@ def run(notebook: Path, out: Path) -> nbformat.NotebookNode:
     """Execute a notebook in its own folder and write it, executed, to `out`."""
     book = nbformat.read(notebook, as_version=4)
     NotebookClient(
-        book, timeout=600, kernel_name="python3", resources={"metadata": {"path": notebook.parent}}
+        book, timeout=1200, kernel_name="python3", resources={"metadata": {"path": notebook.parent}}
     ).execute()
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix(".part")

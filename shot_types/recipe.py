@@ -1,0 +1,78 @@
+"""What both trainings share: the `Recipe`, and the frames, targets and order of each epoch that follow from it."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .augment import augment, flip
+from .dataset import epoch_rows, hard_targets, soft_targets
+from .frames import load_frame
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training run gives. Two equal recipes give the same run on one machine."""
+
+    initial: str | Path | None = "imagenet"
+    """Start: "imagenet", the path of a weights file, or None for random weights."""
+    height: int = 144
+    width: int = 256
+    """Pixels that the network sees."""
+    pad: bool = False
+    """Keep each picture's shape on black instead of squeezing it."""
+    epochs: int = 12
+    batch_size: int = 32
+    lr: float = 1e-3
+    """Peak learning rate of AdamW; warms up over 5 % of the steps, then falls as a cosine."""
+    weight_decay: float = 0.02
+    frozen: int = 4
+    """So many first blocks stay as they are: edges and textures need no retraining, and it saves a third."""
+    average: float = 0.99
+    """Decay of the running average of the weights, which is what is measured and kept."""
+    soft: bool = True
+    """Soft targets from the annotators' votes, instead of the label alone."""
+    inherited: str = "one"
+    """Frames that have their label from a neighbour: "one" random frame of each shot an epoch, "all", or "out"."""
+    balance: float = 0.0
+    """0: classes as frequent as they are; 1: equally frequent."""
+    source_weights: dict = dataclasses.field(default_factory=dict)
+    """How many times an epoch frames of a source are shown, 1 where not named."""
+    film_augment: bool = True
+    """The augmentation of `augment`, instead of mirroring alone."""
+    seed: int = 0
+
+    def as_dict(self) -> dict:
+        """The recipe with the name of its start, not the folder: moved data do not make it another run."""
+        start = self.initial and Path(self.initial).name
+        return {**dataclasses.asdict(self), "initial": start}
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the train split that are used, with their weights."""
+        rows = table[table["split"] == "train"]
+        if self.inherited == "out" and "inherited" in rows:
+            rows = rows[rows["inherited"].astype(int) == 0]
+        if self.source_weights and "source" in rows:
+            rows = rows.assign(weight=rows["source"].map(self.source_weights).fillna(1.0))
+        return rows.reset_index(drop=True)
+
+    def targets(self, rows: pd.DataFrame) -> np.ndarray:
+        """What the network should answer for `rows`, float32 (N, 5)."""
+        return soft_targets(rows) if self.soft else hard_targets(rows)
+
+    def order(self, rows: pd.DataFrame, epoch: int) -> np.ndarray:
+        """Positions in `rows` that epoch number `epoch` shows, in their order."""
+        rng = np.random.default_rng((self.seed, epoch))
+        return epoch_rows(rows, rng, self.inherited == "one", self.balance)
+
+    def frame(self, file: str, epoch: int | None = None, position: int = 0) -> np.ndarray:
+        """A frame as the network sees it, uint8 RGB; with an `epoch`, a random variant for training.
+
+        The seed names run, epoch and position: the same pixels whatever the number of readers.
+        """
+        rgb = load_frame(file, self.height, self.width, pad=self.pad)
+        if epoch is None:
+            return rgb
+        rng = np.random.default_rng((self.seed, epoch, position))
+        return augment(rgb, rng) if self.film_augment else flip(rgb, rng)

@@ -1,0 +1,76 @@
+"""The shipped weights: loadable as promised, and as good as their card says."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from conftest import ROOT, SHOTMIX
+
+from shot_types import LABELS, load_classifier, report
+from shot_types.dataset import measured, read_dataset
+
+CARD = json.loads((ROOT / "models/mobilenet_v3_large.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    return pd.read_csv(ROOT / "models/mobilenet_v3_large_test_predictions.csv")
+
+
+def test_stock_network_takes_the_weights():
+    path = ROOT / "models/mobilenet_v3_large.pt"
+    assert path.stat().st_size <= 18e6
+    network = torchvision.models.mobilenet_v3_large(num_classes=5)
+    network.load_state_dict(torch.load(path, weights_only=True), strict=True)
+
+
+def test_the_lines_of_the_models_readme_run_and_agree_with_the_package():
+    text = (ROOT / "models/README.md").read_text()
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.S))
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    label, confidence = printed.split()
+    answer = load_classifier().predict(ROOT / "examples/bunny_full.jpg")
+    assert label == answer.label and float(confidence) == pytest.approx(answer.confidence, abs=0.05)
+
+
+def test_card_figures_follow_from_the_shipped_predictions(predictions):
+    proba = predictions[list(LABELS)].to_numpy()
+    assert proba.sum(axis=1) == pytest.approx(np.ones(len(predictions)), abs=1e-4)
+    figures = report.summary(predictions["label"], proba)
+    assert CARD["test"]["frames"] == len(predictions)
+    for name, value in figures.items():
+        assert CARD["test"][name] == pytest.approx(value, abs=1e-4)
+
+
+def test_confidence_means_something(predictions):
+    assert report.expected_calibration_error(predictions["label"], predictions[list(LABELS)].to_numpy()) <= 0.05
+
+
+def test_readme_quotes_the_card():
+    text = (ROOT / "README.md").read_text()
+    for name in ("accuracy", "macro-F1", "unambiguous accuracy", "within one step"):
+        assert f"{CARD['test'][name]:.3f}" in text
+
+
+@pytest.mark.shotmix
+def test_shipped_predictions_are_those_of_the_shipped_weights(predictions):
+    table = measured(read_dataset(SHOTMIX), "test")
+    assert predictions["path"].tolist() == table["path"].tolist()
+    assert predictions["label"].tolist() == table["label"].tolist()
+    some = np.random.default_rng(0).choice(len(table), 120, replace=False)
+    proba = load_classifier().predict_proba(table["file"].iloc[some])
+    assert proba == pytest.approx(predictions[list(LABELS)].to_numpy()[some], abs=2e-3)
+
+
+def test_examples_are_credited_and_labelled():
+    credits = (ROOT / "examples/CREDITS.md").read_text()
+    labels = pd.read_csv(ROOT / "examples/labels.csv").set_index("path")["label"]
+    pictures = {path.name for path in (ROOT / "examples").glob("*.jpg")}
+    assert pictures == set(labels.index) and set(labels) == set(LABELS)
+    assert all(name in credits for name in (*pictures, "clip.mp4"))
