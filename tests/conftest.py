@@ -5,11 +5,13 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 from shot_types.classifier import load_classifier, write_card
+from shot_types.labels import LABELS
 from shot_types.pytorch import build, to_input
 
 torch.set_num_threads(1)  # the pictures are tiny, and threads that wait for each other are slower than one
@@ -43,6 +45,19 @@ def write_video(path, frames, rate=24, **options):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def write_dataset(folder, count=60):
+    """A data set of the contract in `folder`, of textured pictures with labels in turn; returns its table."""
+    folder.mkdir()
+    rows = []
+    for number in range(count):
+        Image.fromarray(textured(48, 80, number)).save(folder / f"{number}.jpg")
+        split = ("train", "train", "train", "val", "test")[number // 5 % 5]
+        rows.append((f"{number}.jpg", LABELS[number % 5], f"g{number}", split, ("trailer", "still")[number % 2]))
+    table = pd.DataFrame(rows, columns=["path", "label", "group", "split", "source"])
+    table.to_csv(folder / "frames.csv", index=False)
+    return table
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, textured
+from conftest import ROOT, textured, write_dataset
 from nbclient import NotebookClient
 from PIL import Image
 
@@ -68,13 +68,7 @@ def test_pytorch_classifier_on_another_picture_and_weights(tmp_path, pytorch_wei
 
 def test_pytorch_training_on_tiny_data(tmp_path):
     folder = tmp_path / "data"
-    folder.mkdir()
-    rows = []
-    for number in range(60):
-        Image.fromarray(textured(48, 80, number)).save(folder / f"{number}.jpg")
-        split = ("train", "train", "train", "val", "test")[number // 5 % 5]
-        rows.append((f"{number}.jpg", LABELS[number % 5], f"g{number}", split, ("trailer", "still")[number % 2]))
-    pd.DataFrame(rows, columns=["path", "label", "group", "split", "source"]).to_csv(folder / "frames.csv", index=False)
+    rows = write_dataset(folder)
     weights = tmp_path / "models" / "mine.pt"
     run(
         "PyTorch_Model_Training",
@@ -96,8 +90,8 @@ def test_pytorch_training_on_tiny_data(tmp_path):
     )
     classifier = load_classifier("pytorch", weights)
     table = pd.read_csv(tmp_path / "models" / "mine_test_predictions.csv")
-    test = [row for row in rows if row[3] == "test"]
-    assert table["path"].tolist() == [row[0] for row in test] and table["label"].tolist() == [row[1] for row in test]
+    test = rows[rows["split"] == "test"]
+    assert table["path"].tolist() == test["path"].tolist() and table["label"].tolist() == test["label"].tolist()
     proba = classifier.predict_proba([folder / path for path in table["path"]])
     assert table[list(LABELS)].to_numpy() == pytest.approx(proba, abs=1e-4)
     accuracy = np.mean(np.array(LABELS)[proba.argmax(axis=1)] == table["label"])

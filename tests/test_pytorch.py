@@ -1,10 +1,8 @@
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import torchvision
-from conftest import textured
-from PIL import Image
+from conftest import textured, write_dataset
 
 from shot_types import WeightsError, load_classifier
 from shot_types.classifier import write_card
@@ -60,21 +58,14 @@ def test_initial_weights_are_taken_where_they_fit(tmp_path):
 
 @pytest.fixture
 def tiny_dataset(tmp_path):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    rows = []
-    for number in range(20):
-        Image.fromarray(textured(48, 80, number)).save(folder / f"{number}.jpg")
-        split = ("train", "train", "train", "val")[number % 4]
-        rows.append((f"{number}.jpg", ("ECS", "CS", "MS", "FS", "LS")[number % 5], f"g{number}", split))
-    pd.DataFrame(rows, columns=["path", "label", "group", "split"]).to_csv(folder / "frames.csv", index=False)
-    return read_dataset(folder)
+    write_dataset(tmp_path / "data", 25)
+    return read_dataset(tmp_path / "data")
 
 
 def test_a_file_gives_training_and_serving_bit_identical_input(tiny_dataset, pytorch_weights):
     classifier = load_classifier("pytorch", pytorch_weights)
     recipe = Recipe(height=96, width=160)
-    data = FrameDataset(tiny_dataset["file"], np.zeros((20, 5), np.float32), recipe)
+    data = FrameDataset(tiny_dataset["file"], np.zeros((25, 5), np.float32), recipe)
     for i, file in enumerate(tiny_dataset["file"][:5]):
         in_training = to_input(data[i][0][None])
         in_service = to_input(torch.from_numpy(classifier._read(file)[None].copy()))
@@ -84,8 +75,8 @@ def test_a_file_gives_training_and_serving_bit_identical_input(tiny_dataset, pyt
 def test_training_frames_are_augmented_reproducibly(tiny_dataset):
     def frames(epoch, seed=0):
         recipe = Recipe(height=32, width=48, seed=seed)
-        data = FrameDataset(tiny_dataset["file"], np.zeros((20, 5), np.float32), recipe, epoch)
-        return torch.stack([data[i][0] for i in range(20)])
+        data = FrameDataset(tiny_dataset["file"], np.zeros((25, 5), np.float32), recipe, epoch)
+        return torch.stack([data[i][0] for i in range(25)])
 
     assert torch.equal(frames(0), frames(0))
     assert not torch.equal(frames(0), frames(1)) and not torch.equal(frames(0), frames(0, seed=1))
@@ -140,5 +131,5 @@ def test_average_weights_is_the_mean(tmp_path):
 
 
 def test_load_frame_is_what_the_data_set_reads(tiny_dataset):
-    data = FrameDataset(tiny_dataset["file"], np.zeros((20, 5), np.float32), TINY)
+    data = FrameDataset(tiny_dataset["file"], np.zeros((25, 5), np.float32), TINY)
     assert (data[0][0].numpy() == load_frame(tiny_dataset["file"][0], 32, 48)).all()
