@@ -24,7 +24,7 @@ class Recipe:
     """Keep each picture's shape on black instead of squeezing it."""
     epochs: int = 12
     batch_size: int = 32
-    lr: float = 1e-3
+    lr: float = 4e-4
     """Peak learning rate of AdamW; warms up over 5 % of the steps, then falls as a cosine."""
     weight_decay: float = 0.02
     frozen: int = 4

@@ -84,7 +84,6 @@ def test_pytorch_training_on_tiny_data(tmp_path):
         STUDY_SQUARE=32,
         STUDY_EPOCHS=1,
         EPOCHS=1,
-        LAST_EPOCHS=1,
         SEEDS=(1, 2),
         WORKERS=0,
     )
