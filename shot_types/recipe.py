@@ -1,4 +1,4 @@
-"""What both trainings share: the `Recipe`, and the frames, targets and order of each epoch that follow from it."""
+"""The `Recipe` of a training run, and the frames, targets and order of each epoch that follow from it; no framework."""
 
 import dataclasses
 from pathlib import Path

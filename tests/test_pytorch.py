@@ -1,8 +1,11 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 import torchvision
-from conftest import textured, write_dataset
+from conftest import ROOT, textured, write_dataset
 
 from shot_types import WeightsError, load_classifier
 from shot_types.classifier import write_card
@@ -42,6 +45,19 @@ def test_weights_of_another_network(tmp_path, other):
     write_card(path, {"network": "mobilenet_v3_large", "height": 96, "width": 160, "temperature": 1.0})
     with pytest.raises(WeightsError, match=r"other\.pt: not the weights of a five-class mobilenet_v3_large"):
         load_classifier("pytorch", path)
+
+
+def test_tensorflow_imported_first_gives_one_clear_error(pytorch_weights):
+    """A stand-in for TensorFlow is enough: only its presence counts."""
+    code = (
+        "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow');"
+        "from shot_types import load_classifier, WeightsError\n"
+        "try: load_classifier('pytorch', sys.argv[1])\n"
+        "except WeightsError as error: print(error)"
+    )
+    call = [sys.executable, "-c", code, str(pytorch_weights)]
+    printed = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "write `import torchvision` above `import tensorflow`" in printed and len(printed.splitlines()) == 1
 
 
 def test_initial_weights_are_taken_where_they_fit(tmp_path):
