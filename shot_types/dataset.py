@@ -20,7 +20,6 @@ from .labels import LABELS
 
 COLUMNS = ("path", "label", "group", "split")
 SPLITS = ("train", "val", "test")
-VOTES = ("seen_label", "second_label")
 
 
 class DatasetError(ValueError):
@@ -61,45 +60,6 @@ def measured(table: pd.DataFrame, split: str) -> pd.DataFrame:
     if "inherited" in table:
         table = table[table["inherited"].astype(int) == 0]
     return table.reset_index(drop=True)
-
-
-def hard_targets(table: pd.DataFrame) -> np.ndarray:
-    """One-hot rows, float32 (N, 5), columns in the order of LABELS."""
-    return np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(label) for label in table["label"]]]
-
-
-def soft_targets(table: pd.DataFrame) -> np.ndarray:
-    """Mean of the label and of every annotator's vote, float32 (N, 5), rows sum to 1.
-
-    Who hesitates ("MS/CS") gives half a vote to each. Without annotator columns this is `hard_targets`.
-    """
-    total, count = hard_targets(table), np.ones((len(table), 1), np.float32)
-    for column in (column for column in VOTES if column in table):
-        for row, text in enumerate(table[column].astype(str)):
-            seen = [LABELS.index(part) for part in text.split("/") if part in LABELS]
-            if seen:
-                total[row, seen] += 1 / len(seen)
-                count[row] += 1
-    return total / count
-
-
-def epoch_rows(table: pd.DataFrame, rng: np.random.Generator, one_per_shot=True, balance=0.0) -> np.ndarray:
-    """Row positions of one epoch in random order.
-
-    `one_per_shot` draws one frame of each shot, so that a long shot does not count three times. A frame is
-    shown `weight` times (a fraction is drawn at random), times (mean class count / its class count) **
-    `balance`: 0 leaves the classes as frequent as they are, 1 makes them equal.
-    """
-    rows = rng.permutation(len(table))
-    if one_per_shot and "shot" in table:
-        rows = rows[~table["shot"].iloc[rows].duplicated().to_numpy()]
-    labels = table["label"].iloc[rows]
-    counts = labels.map(labels.value_counts()).to_numpy(float)
-    weights = (len(rows) / labels.nunique() / counts) ** balance
-    if "weight" in table:
-        weights *= table["weight"].iloc[rows].to_numpy(float)
-    rows = np.repeat(rows, np.floor(weights + rng.random(len(rows))).astype(int))
-    return rng.permutation(rows)
 
 
 def split_by_group(table: pd.DataFrame, fractions=(0.6, 0.2, 0.2), seed: int = 0) -> pd.DataFrame:

@@ -53,26 +53,6 @@ def breakdown(table: pd.DataFrame, proba: np.ndarray, by: str) -> pd.DataFrame:
     return pd.DataFrame(rows).T.astype({"frames": int}).rename_axis(by)
 
 
-def scores(table: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
-    """What training watches on val: loss, accuracy, macro-F1, accuracy on real shots, and their `score`.
-
-    `score`, by which the best epoch is chosen, is the mean of macro-F1 on all frames and accuracy on the
-    frames of real shots (`source` "trailer"), so that those count as much as all the stills together; macro-F1
-    alone where there are none.
-    """
-    figures = summary(table["label"], logits)
-    figures["val loss"] = negative_log_likelihood(table["label"], logits)
-    figures["score"] = figures["macro-F1"]
-    real = (table["source"] == "trailer").to_numpy() if "source" in table else np.zeros(len(table), bool)
-    if real.any():
-        figures["trailer accuracy"] = summary(table["label"][real], logits[real])["accuracy"]
-        figures["score"] = (figures["macro-F1"] + figures["trailer accuracy"]) / 2
-    if "ambiguous" in table:
-        clear = (table["ambiguous"].astype(int) == 0).to_numpy()
-        figures["unambiguous accuracy"] = summary(table["label"][clear], logits[clear])["accuracy"]
-    return figures
-
-
 def negative_log_likelihood(truth, logits: np.ndarray, temperature: float = 1.0) -> float:
     """Mean negative log-likelihood, in nats, of the true labels under softmax(logits / temperature)."""
     x = np.asarray(logits, np.float64) / temperature
@@ -141,16 +121,4 @@ def plot_prediction(rgb: np.ndarray, prediction, title: str = "") -> Figure:
     right.invert_yaxis()
     right.set(xlim=(0, 1.15), xticks=(0, 0.5, 1), title=f"{NAMES[prediction.label]}, {prediction.confidence:.0%}")
     right.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def plot_history(histories: dict[str, pd.DataFrame], columns=("loss", "val loss", "macro-F1", "score")) -> Figure:
-    """One panel a column, one line a run, over the epochs."""
-    figure, panels = plt.subplots(1, len(columns), figsize=(3.4 * len(columns), 2.9), layout="constrained")
-    for axes, column in zip(np.atleast_1d(panels), columns, strict=True):
-        for name, history in histories.items():
-            axes.plot(history["epoch"], history[column], marker="o", markersize=3, label=name)
-        axes.set(title=column, xlabel="epoch")
-        axes.grid(alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8)
     return figure

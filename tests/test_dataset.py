@@ -38,39 +38,6 @@ def test_missing_csv_says_what_to_do(tmp_path):
         dataset.read_dataset(tmp_path)
 
 
-def test_soft_targets_are_the_mean_of_label_and_votes():
-    table = pd.DataFrame(
-        {
-            "label": ["MS", "MS", "CS", "FS"],
-            "seen_label": ["MS", "MS/CS", "MS/CS", "LS/X"],
-            "second_label": ["", "CS", "", ""],
-        }
-    )
-    soft = pd.DataFrame(dataset.soft_targets(table), columns=LABELS)
-    assert soft["MS"].tolist() == pytest.approx([1, 0.5, 0.25, 0])
-    assert soft["CS"].tolist() == pytest.approx([0, 0.5, 0.75, 0])
-    assert soft["LS"].tolist() == pytest.approx([0, 0, 0, 0.5])
-    plain = table[["label"]]
-    assert (dataset.soft_targets(plain) == dataset.hard_targets(plain)).all()
-
-
-def test_an_epoch_draws_one_frame_a_shot_and_honours_weights_and_balance():
-    table = pd.DataFrame(
-        {"label": ["CS"] * 30 + ["LS"] * 90, "shot": [f"s{n // 3}" for n in range(120)], "weight": 1.0}
-    )
-    rng = np.random.default_rng(0)
-    rows = dataset.epoch_rows(table, rng)
-    assert len(rows) == 40 and table["shot"].iloc[rows].nunique() == 40
-    assert len(dataset.epoch_rows(table, rng, one_per_shot=False)) == 120
-    drawn = {row for _ in range(20) for row in dataset.epoch_rows(table, rng)}
-    assert drawn == set(range(120))
-    balanced = table["label"].iloc[dataset.epoch_rows(table, rng, balance=1.0)].value_counts()
-    assert balanced["CS"] == pytest.approx(balanced["LS"], abs=2)
-    table.loc[0:29, "weight"] = 2.5
-    heavy = table["label"].iloc[dataset.epoch_rows(table, rng)].value_counts()
-    assert 20 <= heavy["CS"] <= 30 and heavy["LS"] == 30
-
-
 def films(count=400, seed=0):
     rng = np.random.default_rng(seed)
     rows = []

@@ -7,13 +7,13 @@ import torch
 import torchvision
 from conftest import ROOT, textured, write_dataset
 
+from shot_training.pytorch import FrameDataset, average_weights, train
+from shot_training.recipe import Recipe
 from shot_types import WeightsError, load_classifier
 from shot_types.classifier import write_card
 from shot_types.dataset import read_dataset
 from shot_types.frames import load_frame
 from shot_types.pytorch import Network, build, to_input
-from shot_types.pytorch_training import FrameDataset, average_weights, train
-from shot_types.recipe import Recipe
 
 TINY = Recipe(initial=None, height=32, width=48, epochs=2, batch_size=4, average=0.5)
 
@@ -100,7 +100,7 @@ def test_training_frames_are_augmented_reproducibly(tiny_dataset):
 
 def test_training_resumes_to_the_same_weights(tiny_dataset, tmp_path, monkeypatch):
     whole = train(tiny_dataset, TINY, tmp_path / "whole", workers=0)
-    import shot_types.pytorch_training as room
+    import shot_training.pytorch as room
 
     calls = []
 

@@ -69,16 +69,12 @@ def test_calibration_error_of_a_known_case():
     assert report.expected_calibration_error(truth, proba) == pytest.approx(0.2)
 
 
-def test_breakdown_and_scores(answers):
+def test_breakdown(answers):
     truth, logits = answers
     table = pd.DataFrame({"label": truth, "source": ["trailer"] * 100 + ["still"] * 500, "ambiguous": [1, 0] * 300})
     parts = report.breakdown(table, logits, "source")
     assert parts.loc["trailer", "frames"] == 100
     assert parts.loc["still", "accuracy"] == report.summary(truth[100:], logits[100:])["accuracy"]
-    figures = report.scores(table, logits)
-    assert figures["score"] == pytest.approx((figures["macro-F1"] + figures["trailer accuracy"]) / 2)
-    plain = report.scores(table[["label"]], logits)
-    assert plain["score"] == plain["macro-F1"] and "trailer accuracy" not in plain
 
 
 def test_table_has_scikit_learns_form_in_scale_order(answers):
@@ -93,5 +89,3 @@ def test_pictures_are_drawn(answers):
     answer = Prediction("x", "MS", 0.6, dict(zip(SCALE, (0.0, 0.1, 0.6, 0.2, 0.1), strict=True)))
     figure = report.plot_prediction(np.zeros((90, 160, 3), np.uint8), answer)
     assert [tick.get_text() for tick in figure.axes[1].get_yticklabels()] == list(SCALE)
-    history = pd.DataFrame({"epoch": [1, 2], "loss": [1, 0.5], "score": [0.5, 0.6]})
-    report.plot_history({"a": history, "b": history}, ("loss", "score"))

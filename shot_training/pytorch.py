@@ -12,10 +12,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from .dataset import hard_targets, measured
-from .pytorch import build, pick_device, to_input
+from shot_types.dataset import measured
+from shot_types.pytorch import build, pick_device, to_input
+
 from .recipe import Recipe
-from .report import scores
+from .targets import hard_targets, scores
 
 
 class FrameDataset(Dataset):

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from shot_types.frames import load_frame
+
 from .augment import augment, flip
-from .dataset import epoch_rows, hard_targets, soft_targets
-from .frames import load_frame
+from .targets import epoch_rows, hard_targets, soft_targets
 
 
 @dataclasses.dataclass(frozen=True)
