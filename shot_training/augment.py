@@ -10,18 +10,26 @@ import numpy as np
 cv2.setNumThreads(1)  # frames are augmented in parallel processes already
 
 
-def flip(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror one picture in two, left to right."""
-    return rgb[:, ::-1] if rng.random() < 0.5 else rgb
+def flip(rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror one picture in two, left to right. Returns the picture and its map, as `augment` does."""
+    if rng.random() < 0.5:
+        return rgb[:, ::-1], np.array([[-1.0, 0, rgb.shape[1] - 1], [0, 1, 0]])
+    return rgb, np.eye(2, 3)
 
 
-def augment(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One random variant of `rgb`, of the same shape and dtype; all randomness comes from `rng`."""
-    rgb = np.ascontiguousarray(flip(rgb, rng))
+def augment(rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """One random variant of `rgb`, of the same shape and dtype; all randomness comes from `rng`.
+
+    Returns the picture and its map, float (2, 3): the point (x, y) of `rgb`, in pixels, is now at map @ (x, y, 1).
+    """
+    rgb, place = flip(rgb, rng)
+    rgb = np.ascontiguousarray(rgb)
     if rng.random() < 0.6:
-        rgb = _tilt(rgb, rng)
+        rgb, move = _tilt(rgb, rng)
+        place = _then(place, move)
     if rng.random() < 0.08:
-        rgb = _bars(rgb, rng)
+        rgb, move = _bars(rgb, rng)
+        place = _then(place, move)
     if rng.random() < 0.25:
         rgb = _blur(rgb, rng)
     rgb = _light(rgb, rng)
@@ -31,20 +39,26 @@ def augment(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.3:
         quality = int(rng.integers(15, 80))
         rgb = cv2.imdecode(cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
-    return rgb
+    return rgb, place
 
 
-def _tilt(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _then(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The map (2, 3) of `first` followed by `second`."""
+    return second @ np.vstack([first, (0, 0, 1)])
+
+
+def _tilt(rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A few degrees of rotation, a few percent of scale, stretch and shift; mirrored at the border."""
     height, width = rgb.shape[:2]
     centre = (width / 2, height / 2)
     matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-5, 5), rng.uniform(0.95, 1.05))
     matrix[0] *= rng.uniform(0.92, 1.08)
     matrix[:, 2] += centre - matrix @ (*centre, 1) + rng.uniform(-0.04, 0.04, 2) * (width, height)
-    return cv2.warpAffine(rgb, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    out = cv2.warpAffine(rgb, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return out, matrix
 
 
-def _bars(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _bars(rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Letterbox or pillarbox bars, for those that trimming misses."""
     height, width = rgb.shape[:2]
     share = rng.uniform(0.04, 0.14)
@@ -53,7 +67,7 @@ def _bars(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     out[top : height - top, left : width - left] = cv2.resize(
         rgb, (width - 2 * left, height - 2 * top), interpolation=cv2.INTER_AREA
     )
-    return out
+    return out, np.array([[1 - 2 * left / width, 0, left], [0, 1 - 2 * top / height, top]])
 
 
 def _blur(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:

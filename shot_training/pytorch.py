@@ -17,20 +17,52 @@ from shot_types.pytorch import build, pick_device, to_input
 
 from .recipe import Recipe
 from .targets import hard_targets, scores
+from .teacher import PARTS, Teacher, part_map
 
 
 class FrameDataset(Dataset):
-    """Frames as uint8 RGB tensors (height, width, 3) with their targets; augmented when `epoch` is given."""
+    """Frames as uint8 RGB tensors (height, width, 3), their targets, and maps of body parts where there are poses.
 
-    def __init__(self, files, targets, recipe, epoch=None):
+    `boxes` are the views of `Recipe.views`; augmented when `epoch` is given.
+    """
+
+    def __init__(self, files, targets, recipe, epoch=None, boxes=None, poses=None):
         self.files, self.targets, self.recipe, self.epoch = list(files), targets, recipe, epoch
+        self.boxes, self.poses = [None] * len(self.files) if boxes is None else list(boxes), poses
 
     def __len__(self):
         return len(self.files)
 
     def __getitem__(self, i):
-        rgb = self.recipe.frame(self.files[i], self.epoch, i)
-        return torch.from_numpy(rgb.copy()), torch.from_numpy(self.targets[i])
+        rgb, place = self.recipe.frame(self.files[i], self.epoch, i, self.boxes[i])
+        parts = np.zeros(0, np.float32)
+        if self.poses is not None:
+            parts = part_map(self.poses[i], place, self.recipe.height, self.recipe.width)
+        return torch.from_numpy(rgb.copy()), torch.from_numpy(self.targets[i]), torch.from_numpy(parts)
+
+
+class PartsHead(nn.Module):
+    """The second task: where body parts are, from the features at 1/16 and 1/32 of the size. Dropped after training."""
+
+    def __init__(self):
+        super().__init__()
+        self.middle, self.last = nn.Conv2d(112, len(PARTS), 1), nn.Conv2d(960, len(PARTS), 1)
+        for layer in (self.middle, self.last):
+            nn.init.constant_(layer.bias, -3.0)  # parts are rare
+
+    def forward(self, network: nn.Module, x: torch.Tensor, parts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (N, 5) of `network`, as it gives them itself, and the loss of this task against `parts`."""
+        for number, block in enumerate(network.features):
+            x = block(x)
+            if number == 12:
+                middle = x
+        logits = network.classifier(network.avgpool(x).flatten(1))
+        coarse = nn.functional.adaptive_max_pool2d(parts, x.shape[2:])
+        loss = sum(
+            nn.functional.binary_cross_entropy_with_logits(answer, truth, pos_weight=torch.tensor(4.0))
+            for answer, truth in ((self.middle(middle), parts), (self.last(x), coarse))
+        )
+        return logits, loss
 
 
 def predict_logits(network: nn.Module, table: pd.DataFrame, recipe: Recipe, workers: int = 2) -> np.ndarray:
@@ -40,11 +72,15 @@ def predict_logits(network: nn.Module, table: pd.DataFrame, recipe: Recipe, work
     network.eval()
     with torch.inference_mode():
         loader = DataLoader(data, batch_size=2 * recipe.batch_size, num_workers=workers)
-        return np.concatenate([network(to_input(x.to(device))).float().cpu().numpy() for x, _ in loader])
+        return np.concatenate([network(to_input(x.to(device))).float().cpu().numpy() for x, *_ in loader])
 
 
-def train(table: pd.DataFrame, recipe: Recipe, folder: str | Path, workers: int = 2) -> pd.DataFrame:
+def train(
+    table: pd.DataFrame, recipe: Recipe, folder: str | Path, workers: int = 2, teacher: Teacher | None = None
+) -> pd.DataFrame:
     """Train on the split "train" of a table from `dataset.read_dataset`; measure each epoch on "val".
+
+    A `teacher` gives its targets, its crops and, where the recipe has weight on them, the places of body parts.
 
     `folder` gets a checkpoint after every epoch, so that a second call goes on where the first was stopped, and
     `best.pt`: the averaged weights of the epoch that was best on val, a plain state dict. Returns one row an
@@ -55,27 +91,35 @@ def train(table: pd.DataFrame, recipe: Recipe, folder: str | Path, workers: int 
     device = pick_device()
     torch.manual_seed(0)  # one start for every seed: only runs from one start can be averaged
     rows, val = recipe.rows(table), measured(table, "val")
-    targets = recipe.targets(rows)
+    views, targets = recipe.views(rows, teacher)
+    poses = teacher.poses[views["view"]] if teacher is not None and recipe.parts else None
     network = build(recipe.initial).to(device, memory_format=torch.channels_last)
     network.features[: recipe.frozen].requires_grad_(False)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
-    optimizer = _optimizer(network, recipe)
-    schedule = _schedule(optimizer, recipe.epochs * max(1, len(recipe.order(rows, 0)) // recipe.batch_size))
-    state = {"network": network, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
+    head = PartsHead().to(device)
+    optimizer = _optimizer(nn.ModuleList([network, head]), recipe)
+    schedule = _schedule(optimizer, recipe.epochs * max(1, len(recipe.order(rows, 0, targets)) // recipe.batch_size))
+    state = {"network": network, "averaged": averaged, "head": head, "optimizer": optimizer, "schedule": schedule}
     history = _resume(folder, recipe, state)
     for epoch in range(len(history), recipe.epochs):
         began = time.perf_counter()
         torch.manual_seed(1000 * recipe.seed + epoch)  # for dropout: a resumed run goes on as the whole one would
-        chosen = recipe.order(rows, epoch)
-        data = FrameDataset(rows["file"].iloc[chosen], targets[chosen], recipe, epoch)
+        chosen = recipe.order(rows, epoch, targets)
+        shown, seen = views.iloc[chosen], None if poses is None else poses[chosen]
+        data = FrameDataset(shown["file"], targets[chosen], recipe, epoch, shown["box"], seen)
         loader = DataLoader(data, recipe.batch_size, num_workers=workers, drop_last=len(data) >= recipe.batch_size)
         network.train()
         network.features[: recipe.frozen].eval()
         losses = []
-        for x, y in tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", mininterval=2, leave=False):
-            loss = nn.functional.cross_entropy(network(to_input(x.to(device))), y.to(device))
+        for x, y, parts in tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", mininterval=2, leave=False):
+            x, extra = to_input(x.to(device)), 0.0
+            if poses is None:
+                logits = network(x)
+            else:
+                logits, extra = head(network, x, parts.to(device))
+            loss = nn.functional.cross_entropy(logits, y.to(device))
             optimizer.zero_grad()
-            loss.backward()
+            (loss + recipe.parts * extra).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             schedule.step()

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from shot_types.frames import load_frame
+from shot_types.frames import load_frame, read_image, resize, trim_bars
 
 from .augment import augment, flip
 from .targets import epoch_rows, hard_targets, soft_targets
+from .teacher import Teacher, cut
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,10 @@ class Recipe:
     """How many times an epoch frames of a source are shown, 1 where not named."""
     film_augment: bool = True
     """The augmentation of `augment`, instead of mirroring alone."""
+    crops: int = 0
+    """So many crops that a teacher has labelled are shown in an epoch, beside the frames."""
+    parts: float = 0.0
+    """Weight of the second task: to say where the teacher sees the parts of bodies."""
     seed: int = 0
 
     def as_dict(self) -> dict:
@@ -58,22 +63,46 @@ class Recipe:
             rows = rows.assign(weight=rows["source"].map(self.source_weights).fillna(1.0))
         return rows.reset_index(drop=True)
 
-    def targets(self, rows: pd.DataFrame) -> np.ndarray:
-        """What the network should answer for `rows`, float32 (N, 5)."""
-        return soft_targets(rows) if self.soft else hard_targets(rows)
+    def views(self, rows: pd.DataFrame, teacher: Teacher | None) -> tuple[pd.DataFrame, np.ndarray]:
+        """All that can be shown of `rows`, and what the network should answer, float32 (N, 5).
 
-    def order(self, rows: pd.DataFrame, epoch: int) -> np.ndarray:
-        """Positions in `rows` that epoch number `epoch` shows, in their order."""
-        rng = np.random.default_rng((self.seed, epoch))
-        return epoch_rows(rows, rng, self.inherited == "one", self.balance)
-
-    def frame(self, file: str, epoch: int | None = None, position: int = 0) -> np.ndarray:
-        """A frame as the network sees it, uint8 RGB; with an `epoch`, a random variant for training.
-
-        The seed names run, epoch and position: the same pixels whatever the number of readers.
+        The first rows are those of `rows`, whole; with a teacher come its crops of them, and its targets. `box` is the
+        view as shares of the frame, None for the whole; `view` the position in `teacher.poses`.
         """
-        rgb = load_frame(file, self.height, self.width, pad=self.pad)
+        if teacher is None:
+            return rows.assign(box=None, view=-1), soft_targets(rows) if self.soft else hard_targets(rows)
+        views = teacher.views(rows)
+        views["box"] = [None if whole else box for whole, *box in views[["whole", "x0", "y0", "x1", "y1"]].to_numpy()]
+        whole = views[views["whole"]].set_index("path").loc[rows["path"]].reset_index()
+        views = pd.concat([whole, views[~views["whole"]]], ignore_index=True)
+        return views, teacher.targets[views["view"]]
+
+    def order(self, rows: pd.DataFrame, epoch: int, targets: np.ndarray | None = None) -> np.ndarray:
+        """Positions in `views` that epoch number `epoch` shows, in their order.
+
+        `rows` alone decides on the whole frames; crops are drawn without their labels, by `targets`: each class
+        as often as another, as far as the square root goes.
+        """
+        rng = np.random.default_rng((self.seed, epoch))
+        chosen = epoch_rows(rows, rng, self.inherited == "one", self.balance)
+        if not self.crops or targets is None:
+            return chosen
+        answers = targets[len(rows) :].argmax(axis=1)
+        share = 1 / np.sqrt(np.bincount(answers, minlength=targets.shape[1])[answers])
+        crops = rng.choice(len(answers), min(self.crops, len(answers)), replace=False, p=share / share.sum())
+        return rng.permutation(np.concatenate([chosen, len(rows) + crops]))
+
+    def frame(self, file: str, epoch: int | None = None, position: int = 0, box=None) -> tuple[np.ndarray, np.ndarray]:
+        """A frame (or the `box` of it) as the network sees it, uint8 RGB, and the map of `augment`.
+
+        With an `epoch` it is a random variant for training. The seed names run, epoch and position: the same pixels
+        whatever the number of readers.
+        """
+        if box is None:
+            rgb = load_frame(file, self.height, self.width, pad=self.pad)
+        else:
+            rgb = resize(cut(trim_bars(read_image(file)), box), self.height, self.width, self.pad)
         if epoch is None:
-            return rgb
+            return rgb, np.eye(2, 3)
         rng = np.random.default_rng((self.seed, epoch, position))
-        return augment(rgb, rng) if self.film_augment else flip(rgb, rng)
+        return (augment if self.film_augment else flip)(rgb, rng)
