@@ -30,7 +30,7 @@ def augment(rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     if rng.random() < 0.08:
         rgb, move = _bars(rgb, rng)
         place = _then(place, move)
-    if rng.random() < 0.25:
+    if rng.random() < 0.4:
         rgb = _blur(rgb, rng)
     rgb = _light(rgb, rng)
     if rng.random() < 0.25:
@@ -73,7 +73,7 @@ def _bars(rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
 def _blur(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Out of focus, in motion, or of low resolution."""
     height, width = rgb.shape[:2]
-    kind = rng.integers(3)
+    kind = rng.choice(3, p=(0.3, 0.3, 0.4))
     if kind == 0:
         return cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.4, 2.0))
     if kind == 1:
@@ -83,7 +83,7 @@ def _blur(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), rng.uniform(0, 180), 1)
         line = cv2.warpAffine(line, turn, (length, length))
         return cv2.filter2D(rgb, -1, line / line.sum(), borderType=cv2.BORDER_REFLECT_101)
-    share = rng.uniform(0.35, 0.8)
+    share = rng.uniform(0.3, 0.8)
     small = cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
