@@ -14,15 +14,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.model_selection import GroupKFold
+from tqdm.auto import tqdm
+
+from shot_types.frames import read_image, trim_bars
 
 PARTS = ((0,), (1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16))
 """Nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles: left and right count as one."""
 SEEN = 0.25  # scores above this are a person, or a visible key point
+BOX = ("x0", "y0", "x1", "y1")
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 MIN_CROP = 60  # pixels of height: below this a crop shows too little
 
 
 def measures(pose: np.ndarray, aspect: float) -> np.ndarray:
-    """What tells the scale in one pose (6, 56) of a picture of `aspect` (width / height): float (79,).
+    """What tells the scale in one pose (6, 56) of a picture of `aspect` (width / height): float (72,).
 
     For the two largest persons: box, sizes of face and shoulders, heights of the body's parts and the score of each
     key point; then how many persons there are, and the tallest and smallest.
@@ -57,15 +64,77 @@ def propose_crop(shape: tuple[int, int], pose: np.ndarray, rng: np.random.Genera
         h = min(height, np.sqrt(h * w / aspect))
         w = min(width, h * aspect)
     persons = np.flatnonzero(pose[:, 55] > SEEN)
-    top, left = rng.uniform(0, height - h), rng.uniform(0, width - w)
     if len(persons) and rng.random() < 0.8:
-        points = pose[rng.choice(persons), :51].reshape(17, 3)
-        visible = np.flatnonzero(points[:, 2] > 0.2)
-        point = points[0 if not len(visible) or (0 in visible and rng.random() < 0.6) else rng.choice(visible)]
-        top = point[0] * height - rng.uniform(0.25, 0.6) * h
-        left = point[1] * width - rng.uniform(0.3, 0.7) * w
+        points = pose[persons[rng.integers(len(persons))], :51].reshape(17, 3)
+        seen = points[:, 2] > 0.2
+        about_nose = (seen[0] and rng.random() < 0.6) or not seen.any()
+        y, x, _ = points[0 if about_nose else rng.choice(np.flatnonzero(seen))]
+        top, left = y * height - rng.uniform(0.25, 0.6) * h, x * width - rng.uniform(0.3, 0.7) * w
+    else:
+        top, left = rng.uniform(0, height - h), rng.uniform(0, width - w)
     top, left = np.clip(top, 0, height - h), np.clip(left, 0, width - w)
-    return left / width, top / height, (left + w) / width, (top + h) / height
+    return int(left) / width, int(top) / height, int(left + w) / width, int(top + h) / height
+
+
+def find_poses(rows: pd.DataFrame, find, crops: dict[str, int], cache: str | Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """The poses of the frames in `rows` and of random crops of them: views as in `Teacher.table`, poses (N, 6, 56).
+
+    `find` maps a picture to its pose (`MoveNet`). `crops` says how many crops of a frame of each `source`; only
+    frames of the train split whose label is their own are cropped. `cache` is an .npz file that is written every
+    200 frames, from which a second call goes on.
+    """
+    cache = Path(cache)
+    views, poses, done = [], [], set()
+    if cache.exists():
+        with np.load(cache) as file:
+            boxes = [tuple(map(float, box)) for box in file["view"]]
+            views, poses = list(zip(file["path"], boxes, strict=True)), list(file["poses"])
+            done = set(file["path"])
+    left = rows[~rows["path"].isin(done)]
+    for number, row in enumerate(tqdm(left.itertuples(), total=len(left), unit="frame", mininterval=5), start=1):
+        rgb = trim_bars(read_image(row.file))
+        rng = np.random.default_rng(int.from_bytes(row.path.encode()[-8:], "little") % 2**32)  # the same in any order
+        views.append((row.path, WHOLE))
+        poses.append(find(rgb))
+        own = row.split == "train" and not int(getattr(row, "inherited", 0))
+        whole_pose = poses[-1]
+        for _ in range(crops.get(getattr(row, "source", ""), crops["other"]) if own else 0):
+            box = propose_crop(rgb.shape[:2], whole_pose, rng)
+            crop = cut(rgb, box)
+            if min(crop.shape[:2]) >= 40:
+                views.append((row.path, box))
+                poses.append(find(crop))
+        if number % 200 == 0 or number == len(left):
+            part = cache.with_name("part-" + cache.name)
+            paths, boxes = zip(*views, strict=True)
+            np.savez_compressed(part, path=np.array(paths), view=np.array(boxes), poses=np.stack(poses))
+            part.replace(cache)
+    paths, boxes = zip(*views, strict=True)
+    return pd.DataFrame(boxes, columns=list(BOX)).assign(path=paths), np.stack(poses)
+
+
+def fit_forest(x: np.ndarray, targets: np.ndarray, seed: int = 0):
+    """Learn soft `targets` (N, 5) from `measures` (N, 72): a function from measures to probabilities.
+
+    The mean of boosted trees and of extremely randomised ones; each row counts once a class, with its share.
+    """
+    row, label = np.nonzero(targets > 0.01)
+    weight = targets[row, label]
+    boosted = HistGradientBoostingClassifier(
+        max_iter=150, learning_rate=0.06, max_leaf_nodes=8, l2_regularization=2, random_state=seed
+    )
+    extra = ExtraTreesClassifier(500, min_samples_leaf=3, n_jobs=2, random_state=seed)
+    models = [model.fit(x[row], label, weight) for model in (boosted, extra)]
+    return lambda x: np.mean([model.predict_proba(x) for model in models], axis=0).astype(np.float32)
+
+
+def out_of_fold(x: np.ndarray, targets: np.ndarray, groups, learn: np.ndarray, folds: int = 5) -> np.ndarray:
+    """What forests say of rows whose `groups` (films) they have not seen; they learn from the rows in `learn` alone."""
+    out = np.empty_like(targets)
+    for train, test in GroupKFold(folds).split(x, groups=groups):
+        seen = train[learn[train]]
+        out[test] = fit_forest(x[seen], targets[seen])(x[test])
+    return out
 
 
 def cut(rgb: np.ndarray, box) -> np.ndarray:
@@ -76,18 +145,18 @@ def cut(rgb: np.ndarray, box) -> np.ndarray:
 
 
 def part_map(pose: np.ndarray, place: np.ndarray, height: int, width: int, stride: int = 16) -> np.ndarray:
-    """Where the body's parts are: float32 (9, height / stride, width / stride), 1 at a key point, falling off around.
+    """Where the body's parts are: float32 (9, height / stride, width / stride), rounded up; 1 at a key point.
 
     `place` is the map of `augment` for a picture of `height` x `width` pixels, `pose` that of the picture before it.
     """
-    rows, columns = height // stride, width // stride
+    rows, columns = -(-height // stride), -(-width // stride)
     points = pose[pose[:, 55] > 0.2, :51].reshape(-1, 17, 3).astype(np.float32)
     out = np.zeros((len(PARTS), rows, columns), np.float32)
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     for number, part in enumerate(PARTS):
         for point_y, point_x, score in points[:, list(part)].reshape(-1, 3):
             if score > SEEN:
-                at_x, at_y = place @ (point_x * width - 0.5, point_y * height - 0.5, 1) / stride - 0.5
+                at_x, at_y = (place @ (point_x * width - 0.5, point_y * height - 0.5, 1) + 0.5) / stride - 0.5
                 spot = np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * 0.7**2)) * min(1.0, 1.5 * score)
                 np.maximum(out[number], spot, out=out[number])
     return out
@@ -108,7 +177,7 @@ class Teacher:
         """Write everything to one .npz file; poses and targets keep three decimals."""
         path = Path(path)
         part = path.with_name("part-" + path.name)
-        views = self.table[["x0", "y0", "x1", "y1"]].to_numpy(np.float32)
+        views = self.table[list(BOX)].to_numpy(np.float32)
         np.savez_compressed(
             part,
             path=self.table["path"].to_numpy(str),
@@ -122,7 +191,7 @@ class Teacher:
     def load(cls, path: str | Path) -> "Teacher":
         """Read what `save` wrote."""
         with np.load(path) as file:
-            table = pd.DataFrame(file["view"], columns=["x0", "y0", "x1", "y1"]).assign(path=file["path"])
+            table = pd.DataFrame(file["view"], columns=list(BOX)).assign(path=file["path"])
             targets = file["targets"].astype(np.float32)
             return cls(table, targets / targets.sum(axis=1, keepdims=True), file["poses"].astype(np.float32) / 1000)
 
