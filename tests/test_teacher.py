@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import textured, write_dataset
+from PIL import Image
 
 from shot_training import teacher
 from shot_training.recipe import Recipe
@@ -30,6 +31,8 @@ def find(rgb):
 @pytest.fixture
 def table(tmp_path):
     write_dataset(tmp_path / "data", 25)
+    for path in (tmp_path / "data").glob("*.jpg"):  # large enough to be cropped
+        Image.open(path).resize((240, 180)).save(path)
     return read_dataset(tmp_path / "data")
 
 
