@@ -113,6 +113,11 @@ def find_poses(rows: pd.DataFrame, find, crops: dict[str, int], cache: str | Pat
     return pd.DataFrame(boxes, columns=list(BOX)).assign(path=paths), np.stack(poses)
 
 
+def whole(views: pd.DataFrame) -> np.ndarray:
+    """Which of the views are frames, not crops of them."""
+    return np.isclose(views[list(BOX)].to_numpy(float), WHOLE, atol=1e-4).all(axis=1)
+
+
 def fit_forest(x: np.ndarray, targets: np.ndarray, seed: int = 0):
     """Learn soft `targets` (N, 5) from `measures` (N, 72): a function from measures to probabilities.
 
@@ -200,7 +205,7 @@ class Teacher:
 
         `view` is the position in `targets` and `poses`.
         """
-        table = self.table.assign(view=np.arange(len(self.table)), whole=(self.table["x1"] - self.table["x0"]) > 0.999)
+        table = self.table.assign(view=np.arange(len(self.table)), whole=whole(self.table))
         return rows.merge(table, on="path", how="inner", validate="one_to_many").reset_index(drop=True)
 
 
