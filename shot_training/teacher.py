@@ -77,8 +77,9 @@ def propose_crop(shape: tuple[int, int], pose: np.ndarray, rng: np.random.Genera
 
 
 def find_poses(rows: pd.DataFrame, find, crops: dict[str, int], cache: str | Path) -> tuple[pd.DataFrame, np.ndarray]:
-    """The poses of the frames in `rows` and of random crops of them: views as in `Teacher.table`, poses (N, 6, 56).
+    """The poses (N, 6, 56) of the frames in `rows` and of random crops of them; and these views, as in `Teacher.table`.
 
+    The views' `aspect` is width / height.
     `find` maps a picture to its pose (`MoveNet`). `crops` says how many crops of a frame of each `source`; only
     frames of the train split whose label is their own are cropped. `cache` is an .npz file that is written every
     200 frames, from which a second call goes on.
@@ -87,30 +88,29 @@ def find_poses(rows: pd.DataFrame, find, crops: dict[str, int], cache: str | Pat
     views, poses, done = [], [], set()
     if cache.exists():
         with np.load(cache) as file:
-            boxes = [tuple(map(float, box)) for box in file["view"]]
-            views, poses = list(zip(file["path"], boxes, strict=True)), list(file["poses"])
-            done = set(file["path"])
+            views = list(zip(file["path"], *file["view"].T, file["aspect"], strict=True))
+            poses, done = list(file["poses"]), set(file["path"])
     left = rows[~rows["path"].isin(done)]
     for number, row in enumerate(tqdm(left.itertuples(), total=len(left), unit="frame", mininterval=5), start=1):
         rgb = trim_bars(read_image(row.file))
         rng = np.random.default_rng(int.from_bytes(row.path.encode()[-8:], "little") % 2**32)  # the same in any order
-        views.append((row.path, WHOLE))
-        poses.append(find(rgb))
+        pose = find(rgb)
         own = row.split == "train" and not int(getattr(row, "inherited", 0))
-        whole_pose = poses[-1]
+        boxes = [WHOLE]
         for _ in range(crops.get(getattr(row, "source", ""), crops["other"]) if own else 0):
-            box = propose_crop(rgb.shape[:2], whole_pose, rng)
-            crop = cut(rgb, box)
-            if min(crop.shape[:2]) >= 40:
-                views.append((row.path, box))
-                poses.append(find(crop))
+            boxes.append(propose_crop(rgb.shape[:2], pose, rng))
+        for box in boxes:
+            view = cut(rgb, box)
+            if min(view.shape[:2]) >= 40 or box == WHOLE:
+                views.append((row.path, *box, view.shape[1] / view.shape[0]))
+                poses.append(pose if box == WHOLE else find(view))
         if number % 200 == 0 or number == len(left):
+            table = pd.DataFrame(views, columns=["path", *BOX, "aspect"])
             part = cache.with_name("part-" + cache.name)
-            paths, boxes = zip(*views, strict=True)
-            np.savez_compressed(part, path=np.array(paths), view=np.array(boxes), poses=np.stack(poses))
+            columns = {"path": table["path"].to_numpy(str), "view": table[list(BOX)].to_numpy(float)}
+            np.savez_compressed(part, **columns, aspect=table["aspect"].to_numpy(float), poses=np.stack(poses))
             part.replace(cache)
-    paths, boxes = zip(*views, strict=True)
-    return pd.DataFrame(boxes, columns=list(BOX)).assign(path=paths), np.stack(poses)
+    return pd.DataFrame(views, columns=["path", *BOX, "aspect"]), np.stack(poses)
 
 
 def whole(views: pd.DataFrame) -> np.ndarray:
