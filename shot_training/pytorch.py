@@ -129,10 +129,18 @@ def train(
         history.append({"epoch": epoch + 1, "loss": float(np.mean(losses)), **figures})
         history[-1]["seconds"] = time.perf_counter() - began
         if history[-1]["score"] == max(row["score"] for row in history):
-            _save(averaged.module.state_dict(), folder / "best.pt")
+            save(averaged.module.state_dict(), folder / "best.pt")
         state_dicts = {name: part.state_dict() for name, part in state.items()}
-        _save({**state_dicts, "history": history, "recipe": recipe.as_dict()}, folder / "last.pt")
+        save({**state_dicts, "history": history, "recipe": recipe.as_dict()}, folder / "last.pt")
     return pd.DataFrame(history)
+
+
+def save(value: dict, path: str | Path) -> None:
+    """`torch.save` under another name first, so that `path` is never half written."""
+    path = Path(path)
+    part = path.with_suffix(".part")
+    torch.save(value, part)
+    part.replace(path)
 
 
 def average_weights(files: list[Path]) -> dict:
@@ -164,12 +172,6 @@ def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sc
         return min(1, (step + 1) / warm) * (0.5 + 0.5 * math.cos(math.pi * min(1, step / steps)))
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-
-
-def _save(value: dict, path: Path) -> None:
-    part = path.with_suffix(".part")
-    torch.save(value, part)
-    part.replace(path)
 
 
 def _resume(folder: Path, recipe: Recipe, state: dict) -> list[dict]:

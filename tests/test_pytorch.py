@@ -104,13 +104,13 @@ def test_training_resumes_to_the_same_weights(tiny_dataset, tmp_path, monkeypatc
 
     calls = []
 
-    def stop_after_one_epoch(value, path, save=room._save):
+    def stop_after_one_epoch(value, path, save=room.save):
         save(value, path)
         calls.append(path.name)
         if path.name == "last.pt":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(room, "_save", stop_after_one_epoch)
+    monkeypatch.setattr(room, "save", stop_after_one_epoch)
     with pytest.raises(KeyboardInterrupt):
         train(tiny_dataset, TINY, tmp_path / "parts", workers=0)
     monkeypatch.undo()
