@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from shot_types import tensorflow as room  # first: it quietens TensorFlow
+from shot_types import tensorflow as room
 
+# The room comes first: it quietens TensorFlow, and keeps PyTorch possible beside it.
+# isort: split
 import keras
 import numpy as np
 import pandas as pd
@@ -105,16 +107,16 @@ def train(
                 watch = _Watch(bar)
                 loss = model.fit(data, verbose=0, shuffle=False, callbacks=[watch]).history["loss"][0]
             rate = len(chosen) / (time.perf_counter() - began)
-            history.append(
-                {"epoch": epoch + 1, "loss": loss, **scores(val, predict_logits(model, val, recipe, workers))}
-            )
+            figures = scores(val, predict_logits(model, val, recipe, workers))
+            history.append({"epoch": epoch + 1, "loss": loss, **figures})
             history[-1] |= {"seconds": time.perf_counter() - began, "images/s": rate}
             if history[-1]["score"] == max(row["score"] for row in history):
                 _save(keras.Model(model.input, model.output, name=model.name), folder / "best.keras")
             model.set_weights(watch.trained)
             _save(model, _state(folder, history))
             _write({"recipe": recipe.as_dict(), "history": history}, folder / "history.json")
-            _state(folder, history[:-1]).unlink(missing_ok=True)
+            for old in set(folder.glob("epoch*.keras")) - {_state(folder, history)}:
+                old.unlink()
             if logs:
                 _log(history[-1], Path(logs))
     return pd.DataFrame(history)
@@ -153,6 +155,7 @@ def _compile(model: keras.Model, recipe: TensorFlowRecipe, epoch: int, steps: in
         rate, weight_decay=recipe.weight_decay, global_clipnorm=5.0, use_ema=True, ema_momentum=recipe.average
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.build(model.trainable_variables)  # in `fit` it would be traced twice
     model.compile(optimizer, "categorical_crossentropy", jit_compile=False)  # XLA is ten times slower on a CPU
 
 
