@@ -26,7 +26,7 @@ from .frames import FrameError, list_pictures, load_frame
 from .labels import LABELS, SCALE
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
-FRAMEWORKS = {"pytorch": "mobilenet_v3_large.pt"}
+FRAMEWORKS = {"pytorch": "mobilenet_v3_large.pt", "tensorflow": "efficientnet_b0.keras"}
 CARD_FIELDS = ("network", "classes", "height", "width", "temperature", "sha256")
 
 
@@ -68,7 +68,7 @@ def load_classifier(framework: str = "pytorch", weights: str | Path | None = Non
     try:
         return Classifier(room.Network(weights, card), card)
     except Exception as error:  # each framework fails in ways of its own; they all mean the same here
-        reason = str(error).splitlines()[0].rstrip(":.")
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":.")
         raise WeightsError(f"{weights}: not the weights of a five-class {card['network']} ({reason})") from None
 
 

@@ -5,11 +5,10 @@ import sys
 import warnings
 from pathlib import Path
 
-if "tensorflow" in sys.modules and "torchvision" not in sys.modules:
-    raise ImportError(
-        "TensorFlow was imported before PyTorch, and torchvision would now abort the process;"
-        " write `import torchvision` above `import tensorflow`"
-    )
+if "tensorflow" in sys.modules and "triton" not in sys.modules:
+    # Both bring an LLVM, and Triton's aborts a process that TensorFlow's entered first ("inconsistency in registered
+    # CommandLine options"). torchvision imports Triton, but only torch.compile for GPUs needs it: it stays out.
+    sys.modules["triton"] = None
 
 # Threads that wait should sleep: spinning, they take the cores from those that read pictures.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,16 +1,35 @@
 """The TensorFlow room: EfficientNetB0, its weights and its answers. Training is in `shot_training`."""
 
+import contextlib
 import os
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # says at length what it did not find, and warns about nothing
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # TensorFlow's default on some processors; faster on all
-
-import keras
 import numpy as np
-import tensorflow as tf
 
 from .labels import LABELS
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # TensorFlow's default on newer processors; faster on all
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+@contextlib.contextmanager
+def _silence():
+    """What TensorFlow's C++ side tells stderr while it is imported, before it can be asked not to, goes nowhere."""
+    with Path(os.devnull).open("w") as nowhere, os.fdopen(os.dup(2), "w") as kept:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept.fileno(), 2)
+
+
+with _silence():
+    import tensorflow as tf
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(f"Keras runs on {keras.backend.backend()} here; set KERAS_BACKEND=tensorflow")
 
 
 def build(initial: str | Path | None = None, dropout: float = 0.2) -> keras.Model:
@@ -20,26 +39,19 @@ def build(initial: str | Path | None = None, dropout: float = 0.2) -> keras.Mode
     it. `initial`: None (random weights), "imagenet" (Keras downloads its own), or a file: `.weights.h5` of
     `EfficientNetB0(include_top=False, weights=None)`, or a whole `.keras` model of this function.
 
-    Raises FileNotFoundError, or ValueError when the download fails or the file does not fit.
+    Raises ValueError when the download fails or the file is missing or does not fit.
     """
-    if initial not in (None, "imagenet") and not Path(initial).is_file():
-        raise FileNotFoundError(f"{initial}: no such weights file; give a local file, 'imagenet' or None")
-    if str(initial).endswith(".keras"):
-        return load(initial)
-    shape = (None, None, 3)
+    path = None if initial in (None, "imagenet") else Path(initial)
     try:
-        stock = keras.applications.EfficientNetB0(
-            include_top=False, weights="imagenet" if initial == "imagenet" else None, input_shape=shape
-        )
-        if initial not in (None, "imagenet"):
-            stock.load_weights(initial)
-    except Exception as error:  # the download's and h5py's own kinds
-        reason = str(error).splitlines()[0]
-        if initial == "imagenet":
-            reason = f"ImageNet weights could not be downloaded ({reason}); give the path of a local file instead"
-        else:
-            reason = f"{initial}: does not fit EfficientNetB0 without its top ({reason}); give weights of that network"
-        raise ValueError(reason) from None
+        if path and path.suffix == ".keras":
+            return load(path)
+        weights = None if path else initial
+        stock = keras.applications.EfficientNetB0(include_top=False, weights=weights, input_shape=(None, None, 3))
+        if path:
+            stock.load_weights(path)
+    except Exception as error:  # the download, zip and h5py have kinds of their own
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{initial}: EfficientNetB0 cannot start from it ({reason}); give its weights") from None
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(stock.output)
     x = keras.layers.Dropout(dropout, name="top_dropout")(x)
     x = keras.layers.Dense(len(LABELS), activation="softmax", name="predictions")(x)
@@ -47,10 +59,10 @@ def build(initial: str | Path | None = None, dropout: float = 0.2) -> keras.Mode
 
 
 def load(path: str | Path) -> keras.Model:
-    """A model that `build` made and training saved; ValueError when it is another one."""
+    """A `.keras` model that `build` made; ValueError when it is another one."""
     model = keras.saving.load_model(path, compile=False)
     if model.name != "efficientnet_b0" or model.output_shape != (None, len(LABELS)):
-        raise ValueError(f"{path}: holds {model.name} with output {model.output_shape}")
+        raise ValueError(f"holds {model.name} with output {model.output_shape}")
     return model
 
 
@@ -60,13 +72,9 @@ class Network:
     def __init__(self, weights: str | Path, card: dict):
         """Load a whole `.keras` model; whatever does not fit raises."""
         self.model = load(weights)
-        self.model.layers[-1].activation = keras.activations.linear  # logits: the temperature comes before softmax
-
-        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
-        def answer(batch):
-            return self.model(batch, training=False)
-
-        self.answer = answer
+        self.model.layers[-1].activation = keras.activations.linear  # logits: temperature comes before softmax
+        signature = [tf.TensorSpec((None, None, None, 3), tf.uint8)]  # one graph for every size of batch
+        self.answer = tf.function(lambda batch: self.model(batch, training=False), input_signature=signature)
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """uint8 RGB (N, height, width, 3) -> logits, float32 (N, 5)."""

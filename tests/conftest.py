@@ -83,7 +83,32 @@ def pytorch_weights(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="session", params=["pytorch"])
+@pytest.fixture(scope="session")
+def tensorflow_weights(tmp_path_factory):
+    """The same for TensorFlow."""
+    from shot_types import tensorflow as room
+
+    path = tmp_path_factory.mktemp("weights") / "random.keras"
+    keras = room.keras
+    keras.utils.set_random_seed(0)
+    network = room.build()
+    last = network.layers[-1]
+    pictures = np.stack([textured(96, 160, seed) for seed in range(8)])
+    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in norms:
+        layer.momentum = 0  # one pass sets the statistics, without which random weights let nothing through
+    network(pictures, training=True)
+    for layer in norms:
+        layer.momentum = 0.99
+    logits = np.log(network.predict(pictures, verbose=0))
+    kernel, bias = last.get_weights()
+    last.set_weights([kernel / logits.std(0), (bias - logits.mean(0)) / logits.std(0)])
+    network.save(path)
+    write_card(path, {"network": "efficientnet_b0", "height": 96, "width": 160, "temperature": 1.5})
+    return path
+
+
+@pytest.fixture(scope="session", params=["pytorch", "tensorflow"])
 def framework(request):
     return request.param
 

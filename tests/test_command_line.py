@@ -64,5 +64,6 @@ def test_no_half_written_table_is_left(folder, framework, weights, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr("shot_types.__main__.csv.writer", broken)
-    assert main(["classify", str(folder), "--weights", str(weights), "--out", str(out)]) == 1
+    call = ["classify", str(folder), "--framework", framework, "--weights", str(weights)]
+    assert main([*call, "--out", str(out)]) == 1
     assert out.read_text() == "good" and not list(folder.glob("*.part"))
