@@ -67,10 +67,9 @@ def split_by_group(table: pd.DataFrame, fractions=(0.6, 0.2, 0.2), seed: int = 0
 
     A group is never divided. Groups are placed one by one, the largest first, each on the side that lacks the
     largest share of what it wants of the group's classes, so that every class comes near its share. The same
-    seed gives the same split.
+    seed gives the same split on any machine.
     """
-    if len(fractions) != len(SPLITS) or abs(sum(fractions) - 1) > 1e-6:
-        raise DatasetError(f"fractions are {fractions}; give three that sum to 1, for train, val and test")
+    _check_fractions(fractions)
     counts = pd.crosstab(table["group"], table["label"])
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-counts.to_numpy().sum(axis=1)[order], kind="stable")]
@@ -80,10 +79,43 @@ def split_by_group(table: pd.DataFrame, fractions=(0.6, 0.2, 0.2), seed: int = 0
     side = np.empty(len(counts), int)
     for group in order:
         content = counts.to_numpy()[group]
-        side[group] = np.argmax((lacking / wanted) @ content)
+        want = ((lacking / wanted) * content).sum(axis=1)
+        side[group] = np.argmax(want.round(9))  # so that a last digit, which machines disagree on, decides nothing
         lacking[side[group]] -= content
     names = dict(zip(counts.index, np.array(SPLITS)[side], strict=True))
     return table.assign(split=table["group"].map(names))
+
+
+def official_split(table: pd.DataFrame) -> pd.DataFrame:
+    """A copy with the split that MovieShots publishes (`official_split`), which divides films: see `divided_groups`.
+
+    A shot is on one side, so its group becomes film and shot. Raises DatasetError where the split is not given.
+    """
+    if table["official_split"].isna().any():
+        raise DatasetError("not every shot has an official split; read v1_split_trailer.json")
+    return table.assign(split=table["official_split"], group=table["movie"] + "_" + table["shot"])
+
+
+def leaking_split_by_frame(table: pd.DataFrame, fractions=(0.6, 0.2, 0.2), seed: int = 0) -> pd.DataFrame:
+    """LEAKS: a copy of a table of frames (`path`), each put on a side at random, so that shots and films are divided.
+
+    Test frames then have near-duplicates in train, and figures are too good. It is here only to repeat the protocol
+    of works that split so. Each frame becomes a group of its own.
+    """
+    _check_fractions(fractions)
+    order = np.random.default_rng(seed).permutation(len(table))
+    side = np.searchsorted(np.cumsum(fractions)[:-1] * len(table), order, side="right")
+    return table.assign(split=np.array(SPLITS)[side], group=table["path"])
+
+
+def divided_groups(table: pd.DataFrame, by: str = "group") -> int:
+    """How many values of the column `by` (groups, films, shots) are on more than one side of the split."""
+    return int((table.groupby(by)["split"].nunique() > 1).sum())
+
+
+def _check_fractions(fractions) -> None:
+    if len(fractions) != len(SPLITS) or abs(sum(fractions) - 1) > 1e-6:
+        raise DatasetError(f"fractions are {fractions}; give three that sum to 1, for train, val and test")
 
 
 def from_folders(folder: str | Path, fractions=(0.6, 0.2, 0.2), seed: int = 0) -> pd.DataFrame:

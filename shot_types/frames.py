@@ -50,13 +50,6 @@ def check_file(path: str | Path) -> Path:
     return path
 
 
-def _check_picture(path: str | Path) -> Path:
-    path = check_file(path)
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        raise FrameError(f"{path}: a video, not a picture; take frames from it with frames.read_video_frame")
-    return path
-
-
 def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.ndarray:
     """Read a picture as a person would see it: uint8 RGB (height, width, 3).
 
@@ -66,7 +59,9 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
 
     Raises FileNotFoundError or FrameError, naming the file.
     """
-    path = _check_picture(path)
+    path = check_file(path)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        raise FrameError(f"{path}: a video, not a picture; take frames from it with frames.read_video_frame")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -147,6 +142,30 @@ def sample_video_frames(path: str | Path, every: float = 1.0) -> Iterator[tuple[
             raise FrameError(f"{path}: the video has no frames; get it again")
 
 
+def spread_video_frames(path, count=3, every=None, side=None, threads=0) -> Iterator[tuple[float, np.ndarray]]:
+    """Pairs of time in seconds and picture (uint8 RGB), evenly spread: each from the middle of its part of the video.
+
+    There are `count` parts, or as many of `every` seconds as fit; a video of fewer frames gives fewer pictures.
+    With `side`, larger pictures are scaled to that shorter side, in pixels. `threads` decode, one a core if 0.
+    Raises FileNotFoundError or FrameError, naming the file; also where it is cut short.
+    """
+    with _Video(path) as video:
+        stream, index = video.stream, video.stream.index_entries
+        stream.codec_context.thread_count = threads
+        if len(index) and index[-1].pos + index[-1].size > video.path.stat().st_size:
+            raise FrameError(f"{path}: the file is cut short; get it again")
+        seconds = float((stream.duration or 0) * stream.time_base) or (video.container.duration or 0) / av.time_base
+        parts = max(1, round(seconds / every)) if every else min(count, stream.frames or count)
+        middles = [(part + 0.5) * seconds / parts for part in range(parts)]
+        for shown in video.decode(0):
+            if (end := shown.time + video.frame_seconds / 2) > middles[0]:
+                yield shown.time, video.picture(shown, side)
+                middles = [middle for middle in middles if middle >= end]
+            if not middles:
+                return
+        raise FrameError(f"{path}: the video ends before the {seconds:.2f} seconds it declares; get it again")
+
+
 class _Video:
     """An open video file; errors of FFmpeg become FrameErrors that name the file."""
 
@@ -186,10 +205,11 @@ class _Video:
                 frame.pts = (frame.pts or 0) - start
                 yield frame
 
-    def picture(self, frame: av.VideoFrame) -> np.ndarray:
-        """Upright, with square pixels."""
-        aspect = self.stream.sample_aspect_ratio or 1
-        rgb = frame.to_ndarray(format="rgb24", width=round(frame.width * aspect), height=frame.height)
+    def picture(self, frame: av.VideoFrame, side: int | None = None) -> np.ndarray:
+        """Upright, with square pixels; where it is larger, its shorter side scaled to `side` pixels."""
+        width = frame.width * (self.stream.sample_aspect_ratio or 1)
+        scale = min(1, side / min(width, frame.height)) if side else 1
+        rgb = frame.to_ndarray(format="rgb24", width=round(width * scale), height=round(frame.height * scale))
         return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
 
 
@@ -260,12 +280,8 @@ def resize(rgb: np.ndarray, height: int, width: int, pad: bool = False) -> np.nd
 
     The whole picture is kept: squeezed to the new shape, or with `pad` in its own shape on black.
     """
-    image = Image.fromarray(rgb)
-    if pad:
-        resized = ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR)
-    else:
-        resized = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+    fit = ImageOps.pad if pad else Image.Image.resize
+    return np.asarray(fit(Image.fromarray(rgb), (width, height), Image.Resampling.BILINEAR))
 
 
 def load_frame(source, height: int, width: int, trim: bool = True, pad: bool = False) -> np.ndarray:
