@@ -55,7 +55,7 @@ def _read(path: Path) -> tuple[dict[tuple[str, str], list], list[tuple[str, str,
     except ValueError as error:
         return {}, [("", "", "broken JSON", str(error))]
     shots, problems = {}, []
-    for *above, movie, shot, entry in _walk(tree, "") if isinstance(tree, tuple) else [("", "", {})]:
+    for *above, movie, shot, entry in _walk(tree, "") if tree and isinstance(tree, tuple) else [("", "", {})]:
         if not all(re.fullmatch(r"[\w-]+", key) for key in (movie, shot)):  # they become names of files
             problems.append((movie, shot, "not a shot", ""))
             continue

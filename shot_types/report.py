@@ -106,8 +106,8 @@ def coverage_table(truth, proba: np.ndarray) -> pd.DataFrame:
     order = np.argsort(-confidence, kind="stable")
     kept = np.arange(1, len(order) + 1)
     right = (predicted(proba) == np.asarray(truth))[order]
-    figures = {"coverage": kept / len(order), "confidence": confidence[order], "accuracy": right.cumsum() / kept}
-    return pd.DataFrame(figures)
+    accuracy = right.cumsum() / kept
+    return pd.DataFrame({"coverage": kept / len(order), "confidence": confidence[order], "accuracy": accuracy})
 
 
 def confident_mistakes(table: pd.DataFrame, proba: np.ndarray, count: int = 10) -> pd.DataFrame:

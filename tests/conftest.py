@@ -1,5 +1,6 @@
 """Small pictures, videos and weights, made for each test run; nothing outside the repository is needed."""
 
+import json
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from shot_types.classifier import load_classifier, write_card
-from shot_types.labels import LABELS
+from shot_types.labels import LABELS, STEP
 from shot_types.pytorch import build, to_input
 
 torch.set_num_threads(1)  # the pictures are tiny, and threads that wait for each other are slower than one
@@ -58,6 +59,53 @@ def write_dataset(folder, count=60):
     table = pd.DataFrame(rows, columns=["path", "label", "group", "split", "source"])
     table.to_csv(folder / "frames.csv", index=False)
     return table
+
+
+def write_movieshots(folder, films=20, shots=3):
+    """MovieShots in small, as published: v1_split_trailer.json and trailer/<movie>/shot_<shot>.mp4; returns its table.
+
+    Slow pans over textured pictures, of several sizes, rates and lengths. Film 1 has bars; one shot each of films
+    2, 3 and 4 is missing, cut short and empty.
+    """
+    rows, tree = [], {"train": {}, "val": {}, "test": {}}
+    sizes = ((144, 256), (240, 320), (180, 320), (270, 480))
+    for film in range(films):
+        movie = f"tt{film:04d}"
+        (folder / "trailer" / movie).mkdir(parents=True)
+        for number in range(shots):
+            seed, shot, label = film * shots + number, f"{number:04d}", LABELS[(film + number) % 5]
+            height, width = sizes[film % 4]
+            wide = textured(height, width + 30, seed)
+            pan = [wide[:, step : step + width].copy() for step in range(12 + 3 * (seed % 5))]
+            if film == 1:
+                bar = round((height - width / 2.4) / 2)
+                for frame in pan:
+                    frame[:bar] = frame[-bar:] = 0
+            video = folder / "trailer" / movie / f"shot_{shot}.mp4"
+            write_video(video, pan, rate=(24, 25, 30)[film % 3], options={"preset": "ultrafast", "crf": "16"})
+            side = ("train", "train", "train", "val", "test")[seed % 5]
+            parts = {"scale": {"label": label, "value": STEP[label]}, "movement": {"label": "Motion", "value": 0}}
+            tree[side].setdefault(movie, {})[shot] = parts
+            rows.append((movie, shot, label))
+    (folder / "trailer/tt0002/shot_0001.mp4").unlink()
+    cut = folder / "trailer/tt0003/shot_0001.mp4"
+    remux(cut)
+    cut.write_bytes(cut.read_bytes()[: int(0.8 * cut.stat().st_size)])
+    (folder / "trailer/tt0004/shot_0001.mp4").write_bytes(b"")
+    (folder / "v1_split_trailer.json").write_text(json.dumps(tree))
+    return pd.DataFrame(rows, columns=["movie", "shot", "label"])
+
+
+def remux(path):
+    """Move the index of an MP4 file to its front, as on the web, so that a cut file opens."""
+    moved = path.with_suffix(".web.mp4")
+    with av.open(str(path)) as old, av.open(str(moved), "w", options={"movflags": "faststart"}) as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(old.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    moved.replace(path)
 
 
 @pytest.fixture

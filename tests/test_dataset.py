@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,6 +64,37 @@ def test_split_by_group_depends_on_the_seed_and_not_on_row_order():
     assert (one["split"] != dataset.split_by_group(table, seed=2)["split"]).any()
     with pytest.raises(DatasetError, match="sum to 1"):
         dataset.split_by_group(table, fractions=(0.5, 0.2, 0.2))
+
+
+def test_the_same_seed_gives_this_split_on_any_machine():
+    text = "".join(dataset.split_by_group(films(), seed=1)["split"])
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "df665c8263fc45cf"
+
+
+def shots():
+    """Two shots of film a on two sides of the official split, and one of film b."""
+    table = pd.DataFrame({"movie": list("aab"), "shot": ["1", "2", "1"], "label": ["CS", "MS", "LS"]})
+    return table.assign(official_split=["train", "test", "val"], group=table["movie"])
+
+
+def test_official_split_is_taken_as_it_is_and_its_divided_films_are_counted():
+    table = dataset.official_split(shots())
+    assert table["split"].tolist() == ["train", "test", "val"]
+    assert dataset.divided_groups(table, "movie") == 1 and dataset.divided_groups(table) == 0
+    with pytest.raises(DatasetError, match="v1_split_trailer"):
+        dataset.official_split(shots().assign(official_split=[None, "test", "val"]))
+
+
+def test_random_frames_leak_and_say_so():
+    table = films().rename(columns={"group": "film"})
+    table["path"] = [f"{number}.jpg" for number in range(len(table))]
+    leaking = dataset.leaking_split_by_frame(table, seed=2)
+    shares = leaking["split"].value_counts(normalize=True)
+    assert shares[["train", "val", "test"]].to_numpy() == pytest.approx([0.6, 0.2, 0.2], abs=0.001)
+    assert dataset.divided_groups(leaking, "film") > 0.8 * table["film"].nunique()
+    assert dataset.divided_groups(dataset.split_by_group(table.assign(group=table["film"]))) == 0
+    assert leaking.equals(dataset.leaking_split_by_frame(table, seed=2))
+    assert "LEAKS" in dataset.leaking_split_by_frame.__doc__
 
 
 def test_from_folders_makes_a_data_set(tmp_path):

@@ -1,16 +1,18 @@
 """The committed notebooks are whole, and each runs headless with other parameters from another folder."""
 
 import ast
+import shutil
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, textured, write_dataset
+from conftest import ROOT, textured, write_dataset, write_movieshots
 from nbclient import NotebookClient
 from PIL import Image
 
-from shot_types import LABELS, load_classifier
+from shot_types import LABELS, load_classifier, report
+from shot_types.dataset import read_dataset
 
 NOTEBOOKS = sorted(path for folder in (ROOT, ROOT / "training") for path in folder.glob("*.ipynb"))
 NAMES = [path.stem for path in NOTEBOOKS]
@@ -23,12 +25,22 @@ def read(name):
 def run(name, folder, **parameters):
     """Execute a notebook in `folder` with other values in its parameters cell; returns it, executed."""
     book = read(name)
-    cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", ()))
-    known = {target.id for node in ast.parse(cell.source).body for leaf in node.targets for target in names(leaf)}
+    cell, known = parameters_cell(book)
     assert set(parameters) <= known, f"not parameters of {name}: {set(parameters) - known}"
     cell.source += "\n" + "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
     NotebookClient(book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
     return book
+
+
+def parameters_cell(book):
+    """The cell tagged `parameters`, and the names it sets."""
+    cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", ()))
+    return cell, {target.id for node in ast.parse(cell.source).body for leaf in node.targets for target in names(leaf)}
+
+
+def printed(book):
+    outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
+    return "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
 
 
 def names(target):
@@ -95,3 +107,75 @@ def test_pytorch_training_on_tiny_data(tmp_path):
     assert table[list(LABELS)].to_numpy() == pytest.approx(proba, abs=1e-4)
     accuracy = np.mean(np.array(LABELS)[proba.argmax(axis=1)] == table["label"])
     assert classifier.card["test"]["accuracy"] == pytest.approx(accuracy, abs=1e-4)
+
+
+TRAININGS = {"PyTorch_Model_Training": "ours.pt", "TF_Model_Training": "theirs.keras"}
+
+
+def test_from_movieshots_as_published_to_the_report(tmp_path):
+    shots = write_movieshots(tmp_path / "movieshots", films=12, shots=2).set_index(["movie", "shot"])["label"]
+    data, models = tmp_path / "clean", tmp_path / "models"
+    models.mkdir()
+    book = run(
+        "DataSet_CleanUp",
+        tmp_path,
+        MOVIESHOTS=str(tmp_path / "movieshots"),
+        OUT=str(data),
+        FRAMES=2,
+        HEIGHT=48,
+        WORKERS=1,
+    )
+    assert "3 shots without frames" in printed(book) and "split by film" in printed(book)
+    unreadable = pd.read_csv(data / "problems.csv", dtype=str).set_index(["movie", "shot"]).index
+    frames, splits = read_dataset(data), pd.read_csv(data / "splits.csv", dtype=str).set_index(["movie", "shot"])
+    assert splits["label"].to_dict() == shots.to_dict()
+    places = [tuple(shot.split("_")) for shot in frames["shot"]]
+    assert set(places) == set(shots.index) - set(unreadable) and len(frames) == 2 * (len(shots) - 3)
+    assert frames["label"].tolist() == [shots[place] for place in places]
+    assert frames["split"].tolist() == [splits.loc[place, "split"] for place in places]
+    assert (frames.groupby("group")["split"].nunique() == 1).all() and set(frames["group"]) == set(
+        shots.index.levels[0]
+    )
+
+    tiny = {
+        **{"DATASET": str(data), "INITIAL": None, "RUNS": str(tmp_path / "runs"), "WORKERS": 0, "SEEDS": (1, 2)},
+        **{"HEIGHT": 32, "WIDTH": 48, "EPOCHS": 1, "BATCH_SIZE": 8},
+        **{"STUDY_HEIGHT": 32, "STUDY_WIDTH": 48, "STUDY_SQUARE": 32, "STUDY_EPOCHS": 1},
+    }
+    trained = {name: file for name, file in TRAININGS.items() if name in NAMES}
+    for name, file in trained.items():
+        known = parameters_cell(read(name))[1]
+        run(name, tmp_path, **{k: v for k, v in {**tiny, "WEIGHTS": str(models / file)}.items() if k in known})
+
+    leak = {"LEAK_SOURCE": None, "LEAK_INITIAL": None, "LEAK_HEIGHT": 32, "LEAK_WIDTH": 48, "LEAK_EPOCHS": 1}
+    book = run(
+        "Classification_Report",
+        tmp_path,
+        **{"DATASET": str(data), "MODELS": str(models), "RUNS": str(tmp_path / "leak"), "WORKERS": 0},
+        **{"SHOW_PICTURES": True, "LEAK_SEEDS": (0,), **leak},
+    )
+    text, test = printed(book), frames[frames["split"] == "test"]
+    assert f"{len(test)} test frames" in text and "the leaking split adds" in text
+    for file in trained.values():
+        network = file.partition(".")[0]
+        table = pd.read_csv(models / f"{network}_test_predictions.csv")
+        assert table["path"].tolist() == test["path"].tolist() and table["label"].tolist() == test["label"].tolist()
+        assert f"{network}: computed anew; 0 answers differ" in text
+        assert f"{network}\n{report.classification_table(table['label'], table[list(LABELS)].to_numpy())}" in text
+
+
+def test_report_without_the_data_set_uses_the_shipped_predictions(tmp_path):
+    book = run("Classification_Report", tmp_path, DATASET=str(tmp_path / "nothing"))
+    text = printed(book)
+    assert "the figures are those of the shipped predictions" in text and "Skipped" in text
+    table = pd.read_csv(ROOT / "models/mobilenet_v3_large_test_predictions.csv")
+    assert report.classification_table(table["label"], table[list(LABELS)].to_numpy()) in text
+
+
+def test_clean_up_without_videos_says_so_once_and_goes_on(tmp_path):
+    write_movieshots(tmp_path / "movieshots", films=6, shots=1)
+    (tmp_path / "movieshots/v2_full_trailer.json").write_text('{"tt1": {"0001": {"movement"')
+    shutil.rmtree(tmp_path / "movieshots/trailer")
+    book = run("DataSet_CleanUp", tmp_path, MOVIESHOTS=str(tmp_path / "movieshots"), OUT=str(tmp_path / "clean"))
+    assert printed(book).count("No videos at") == 1 and "1 problems in 2 files" in printed(book)
+    assert len(pd.read_csv(tmp_path / "clean/splits.csv")) == 6 and not (tmp_path / "clean/frames.csv").exists()
