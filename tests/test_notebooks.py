@@ -173,9 +173,9 @@ def test_report_without_the_data_set_uses_the_shipped_predictions(tmp_path):
 
 
 def test_clean_up_without_videos_says_so_once_and_goes_on(tmp_path):
-    write_movieshots(tmp_path / "movieshots", films=6, shots=1)
+    write_movieshots(tmp_path / "movieshots", films=6, shots=2)
     (tmp_path / "movieshots/v2_full_trailer.json").write_text('{"tt1": {"0001": {"movement"')
     shutil.rmtree(tmp_path / "movieshots/trailer")
     book = run("DataSet_CleanUp", tmp_path, MOVIESHOTS=str(tmp_path / "movieshots"), OUT=str(tmp_path / "clean"))
     assert printed(book).count("No videos at") == 1 and "1 problems in 2 files" in printed(book)
-    assert len(pd.read_csv(tmp_path / "clean/splits.csv")) == 6 and not (tmp_path / "clean/frames.csv").exists()
+    assert len(pd.read_csv(tmp_path / "clean/splits.csv")) == 12 and not (tmp_path / "clean/frames.csv").exists()

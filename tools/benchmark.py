@@ -2,12 +2,16 @@
 
 Images/s from JPEG files to labels on the same pictures, 1280 and 1920 pixels wide: (a) the way of the reference
 repository, (b) ours one at a time, (c) ours in batches, (d) reading alone. Rounds take turns, so that a slow
-moment of the machine hits all of them; the median round counts.
+moment of the machine hits all of them; the median round counts. And shots/s from 1080p videos to three frames each,
+beside two ffmpeg processes that write the same frames.
 """
 
 import argparse
+import contextlib
+import io
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -16,7 +20,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageFilter
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,6 +121,61 @@ def first_answer(framework: str) -> None:
     print(f"{framework}: from import to the first answer {statistics.median(runs)} ms (median of 3 processes)")
 
 
+def make_shots(folder: Path, count: int) -> pd.DataFrame:
+    """Videos of three seconds at 1080p, a slow pan over a picture, laid out like MovieShots; one file, many names."""
+    first = folder / "tt0000/shot_0000.mp4"
+    first.parent.mkdir(parents=True)
+    picture = np.asarray(Image.open(make_pictures(folder, 1, (2080,))[0]))
+    with av.open(str(first), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
+        for step in range(0, 144, 2):
+            view = np.ascontiguousarray(picture[:1080, step : step + 1920])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(view, format="rgb24")))
+        container.mux(stream.encode())
+    for number in range(1, count):
+        os.link(first, first.with_name(f"shot_{number:04d}.mp4"))
+    return pd.DataFrame({"movie": "tt0000", "shot": [f"{number:04d}" for number in range(count)]})
+
+
+def extraction(count: int, rounds: int = 3) -> None:
+    """Three frames of each 1080p shot: ours with two processes, and two ffmpeg processes."""
+    from shot_types.movieshots import extract_frames
+
+    if not shutil.which("ffmpeg"):
+        return print("three frames a shot: ffmpeg is not installed, so there is nothing to compare with\n")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        table = make_shots(folder / "trailer", count)
+
+        def ours(out):
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                extract_frames(table, folder / "trailer", out, height=256, workers=2)
+
+        def ffmpeg(out):
+            out.mkdir()
+            middles = r"select=eq(n\,12)+eq(n\,36)+eq(n\,60),scale=-2:256"  # the same frames, of 72
+
+            def one(shot):
+                call = ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", folder / f"trailer/tt0000/shot_{shot}.mp4"]
+                call += ["-vf", middles, "-vsync", "0", "-frames:v", "3", out / f"{shot}_%d.jpg"]
+                subprocess.run(call, check=True)
+
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(one, table["shot"]))
+
+        seconds = {ours: [], ffmpeg: []}
+        for number in range(rounds):
+            for way, values in seconds.items():
+                began = time.perf_counter()
+                way(folder / f"{way.__name__}{number}")
+                values.append(time.perf_counter() - began)
+        assert len(list(folder.glob("ours0/**/*.jpg"))) == len(list(folder.glob("ffmpeg0/*.jpg"))) == 3 * count
+    a, b = (count / statistics.median(values) for values in seconds.values())
+    print(f"three frames of each of {count} shots of 1080p and three seconds: ours, two processes {a:.1f} shots/s;")
+    print(f"  two ffmpeg processes {b:.1f} shots/s; ours is {a / b:.2f} x as fast\n")
+
+
 def memory(framework: str, counts=(1000, 5000)) -> None:
     """Peak memory of a fresh process that classifies so many pictures from files."""
     with tempfile.TemporaryDirectory() as folder:
@@ -137,13 +198,18 @@ def memory_of(framework: str, count: int, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--framework", default="pytorch")
-    parser.add_argument("--count", type=int, default=200, help="pictures in each round")
+    parser.add_argument("--count", type=int, default=200, help="pictures in each round, 0 for none")
+    parser.add_argument("--shots", type=int, default=60, help="videos to take frames from, 0 for none")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     parser.add_argument("folder", nargs="?", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.memory_of:
         return memory_of(args.framework, args.memory_of, args.folder)
+    if args.shots:
+        extraction(args.shots)
+    if args.count == 0:
+        return None
     speed(args.framework, args.count, args.rounds)
     first_answer(args.framework)
     memory(args.framework)
