@@ -26,7 +26,6 @@ from .dataset import SPLITS, DatasetError, write_csv
 from .frames import FrameError, resize, spread_video_frames, trim_bars
 from .labels import LABELS
 
-SAMPLE = 40  # shots from which time and disk space are estimated
 VIDEO, FRAME = "{}/shot_{}.mp4", "frames/{}/{}_{}.jpg"  # of a movie, a shot and the number of a frame
 
 
@@ -110,7 +109,7 @@ def extract_frames(table, videos, out, count=3, every=None, height=256, workers=
         for done, (shot, size, problem) in enumerate(tqdm(pool.map(work, todo), total=len(todo), unit="shot"), 1):
             written += size
             problems += [(*shot, problem)] if problem else []
-            if done == min(SAMPLE, len(todo)):
+            if done == min(40, len(todo)):  # enough to tell
                 rate, space = done / (time.perf_counter() - began), written / done * len(shots) / 1e6
                 tqdm.write(f"estimate: {rate:.1f} shots/s, {len(todo) / rate / 60:.0f} minutes, {space:.0f} MB in all")
     finally:

@@ -118,9 +118,8 @@ def confident_mistakes(table: pd.DataFrame, proba: np.ndarray, count: int = 10) 
 
 def mean_by(table: pd.DataFrame, proba: np.ndarray, by: str = "shot") -> tuple[pd.DataFrame, np.ndarray]:
     """One row for each value of `by` (first row of its frames, and their number), and mean probabilities."""
-    groups = table.reset_index(drop=True).groupby(by, sort=False)
-    means = pd.DataFrame(proba).groupby(table[by].to_numpy(), sort=False).mean().to_numpy()
-    return groups.first().assign(frames=groups.size()).reset_index(), means
+    groups, means = table.groupby(by, sort=False), pd.DataFrame(proba).groupby(table[by].to_numpy(), sort=False).mean()
+    return groups.first().assign(frames=groups.size()).reset_index(), means.to_numpy()
 
 
 def confusion(truth, proba: np.ndarray) -> pd.DataFrame:
