@@ -63,6 +63,7 @@ def scores(table: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
     real = (table["source"] == "trailer").to_numpy() if "source" in table else np.zeros(len(table), bool)
     if real.any():
         figures["trailer accuracy"] = summary(table["label"][real], logits[real])["accuracy"]
+        figures["trailer loss"] = negative_log_likelihood(table["label"][real], logits[real])
         figures["score"] = (figures["macro-F1"] + figures["trailer accuracy"]) / 2
     if "ambiguous" in table:
         clear = (table["ambiguous"].astype(int) == 0).to_numpy()
