@@ -14,12 +14,16 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from keras.optimizers.schedules import CosineDecay
 from tqdm.auto import tqdm
 
 from shot_types.dataset import measured
 
 from .recipe import Recipe
 from .targets import scores
+from .teacher import Teacher
+
+Network = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,32 +38,34 @@ class TensorFlowRecipe(Recipe):
     batch_norm: bool = True
     """Batch norm goes on learning; False leaves its statistics, scales and shifts as the start has them."""
     distil: float = 0.5
-    """With a teacher: the share of the loss against its probabilities; the rest is against the targets."""
+    """With a network to imitate: the share of the loss against its answers; the rest is against the targets."""
     patience: int = 5
     """Stop when the score on val has not risen for so many epochs."""
 
 
-def frames(files, recipe: Recipe, epoch=None, workers=2, targets=None, teacher=None) -> tf.data.Dataset:
+def frames(files, recipe: Recipe, epoch=None, workers=2, targets=None, imitate=None, boxes=None) -> tf.data.Dataset:
     """Batches of uint8 RGB (N, height, width, 3), with `targets` (N, 5) if given; augmented when `epoch` is given.
 
-    Read and augmented by `workers` threads while the network works; a few batches are in memory.
+    `boxes` are the views of `Recipe.views`, `imitate` as in `train`. Read and augmented by `workers` threads while
+    the network works; a few batches are in memory.
     """
     files, size = list(files), recipe.batch_size if epoch is not None else 2 * recipe.batch_size
+    boxes = [None] * len(files) if boxes is None else list(boxes)
 
     def read(i):
-        rgb = tf.numpy_function(lambda i: recipe.frame(files[i], epoch, int(i)), [i], tf.uint8)
+        rgb = tf.numpy_function(lambda i: recipe.frame(files[i], epoch, int(i), boxes[i])[0], [i], tf.uint8)
         return tf.ensure_shape(rgb, (recipe.height, recipe.width, 3))
 
     def learn(x, y):
         """Cross-entropy is linear in its targets: that against the mean is the mean of the two."""
-        probabilities = tf.ensure_shape(tf.numpy_function(teacher, [x], tf.float32), y.shape)
+        probabilities = tf.ensure_shape(tf.numpy_function(imitate, [x], tf.float32), y.shape)
         return x, (1 - recipe.distil) * y + recipe.distil * probabilities
 
     data = tf.data.Dataset.range(len(files)).map(read, num_parallel_calls=max(1, workers), deterministic=True)
     if targets is not None:
         data = tf.data.Dataset.zip(data, tf.data.Dataset.from_tensor_slices(targets))
     data = data.batch(size, drop_remainder=epoch is not None and len(files) >= size)
-    return (data.map(learn) if teacher else data).prefetch(2)
+    return (data.map(learn) if imitate else data).prefetch(2)
 
 
 def predict_logits(model: keras.Model, table: pd.DataFrame, recipe: Recipe, workers: int = 2) -> np.ndarray:
@@ -73,130 +79,113 @@ def train(
     recipe: TensorFlowRecipe,
     folder: str | Path,
     workers: int = 2,
-    teacher: Callable[[np.ndarray], np.ndarray] | None = None,
+    teacher: Teacher | None = None,
+    imitate: Network | None = None,
     logs: str | Path | None = None,
 ) -> pd.DataFrame:
     """Train on the split "train" of a table from `dataset.read_dataset`; measure each epoch on "val".
 
+    A `teacher` gives its targets and its crops. `imitate`, another network to learn from, maps the uint8 RGB batch
+    that this one sees to float32 probabilities (N, 5): distillation, Hinton et al. 2015, arXiv 1503.02531.
+
     `folder` gets a checkpoint after every epoch, so that a second call goes on where the first was stopped, and
-    `best.keras`: the averaged weights of the epoch that was best on val. `teacher` maps the uint8 batch that the
-    student sees to float32 probabilities (N, 5). `logs`: a folder for TensorBoard. On several GPUs each batch is
-    shared out. Returns one row an epoch: losses, scores, seconds, images/s. Raises ValueError when `folder`
-    holds a run of another recipe.
+    `best.keras`: the averaged weights of the epoch that was best on val. `logs`: a folder for TensorBoard. Several
+    GPUs share each batch. Returns one row an epoch: losses, scores, seconds, images/s. Raises ValueError when
+    `folder` holds a run of another recipe.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     several = len(tf.config.list_logical_devices("GPU")) > 1
     strategy = tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
     rows, val = recipe.rows(table), measured(table, "val")
-    targets = recipe.targets(rows)
+    views, targets = recipe.views(rows, teacher)
+    steps = max(1, len(recipe.order(rows, 0, targets)) // recipe.batch_size)
     history = _history(folder, recipe)
+    first = len(history)
     with strategy.scope():
         keras.utils.set_random_seed(0)  # one start for every seed: only runs from one start can be averaged
-        model = keras.saving.load_model(_state(folder, history)) if history else room.build(recipe.initial)
-        for epoch in range(len(history), recipe.epochs):
-            if _stale(history, recipe.patience):
+        last = folder / f"epoch{first}.keras"
+        model = keras.saving.load_model(last) if history else room.build(recipe.initial)
+        for epoch in range(first, recipe.epochs):
+            if epoch - max(range(epoch), key=lambda i: history[i]["score"], default=0) > recipe.patience:
                 break
             began = time.perf_counter()
-            chosen = recipe.order(rows, epoch)
-            if epoch in (0, recipe.head_epochs):
-                _compile(model, recipe, epoch, max(1, len(chosen) // recipe.batch_size))
+            chosen = recipe.order(rows, epoch, targets)
+            shown = views.iloc[chosen]
+            if epoch in (first, recipe.head_epochs):
+                kept = () if epoch in (0, recipe.head_epochs) else model.optimizer.variables
+                _compile(model, recipe, epoch < recipe.head_epochs, steps)
+                for new, old in zip(model.optimizer.variables, kept, strict=False):
+                    new.assign(old)
             _reseed(model, 1000 * recipe.seed + epoch)
-            data = frames(rows["file"].iloc[chosen], recipe, epoch, workers, targets[chosen], teacher)
-            with tqdm(desc=f"epoch {epoch + 1}/{recipe.epochs}", total=len(data), mininterval=2, leave=False) as bar:
-                watch = _Watch(bar)
-                loss = model.fit(data, verbose=0, shuffle=False, callbacks=[watch]).history["loss"][0]
+            data = frames(shown["file"], recipe, epoch, workers, targets[chosen], imitate, shown["box"])
+            loss, trained = _fit(model, data, f"epoch {epoch + 1}/{recipe.epochs}")
             rate = len(chosen) / (time.perf_counter() - began)
             figures = scores(val, predict_logits(model, val, recipe, workers))
-            history.append({"epoch": epoch + 1, "loss": loss, **figures})
-            history[-1] |= {"seconds": time.perf_counter() - began, "images/s": rate}
-            if history[-1]["score"] == max(row["score"] for row in history):
-                _save(keras.Model(model.input, model.output, name=model.name), folder / "best.keras")
-            model.set_weights(watch.trained)
-            _save(model, _state(folder, history))
-            _write({"recipe": recipe.as_dict(), "history": history}, folder / "history.json")
-            for old in set(folder.glob("epoch*.keras")) - {_state(folder, history)}:
+            seconds = time.perf_counter() - began
+            history.append({"epoch": epoch + 1, "loss": loss, **figures, "seconds": seconds, "images/s": rate})
+            if figures["score"] == max(row["score"] for row in history):
+                _save(keras.Model(model.input, model.output, name=model.name).save, folder / "best.keras")
+            model.set_weights(trained)
+            last = folder / f"epoch{epoch + 1}.keras"
+            _save(model.save, last)
+            text = json.dumps({"recipe": recipe.as_dict(), "history": history}, indent=1)
+            _save(lambda path, text=text: path.write_text(text, encoding="utf-8"), folder / "history.json")
+            for old in set(folder.glob("epoch*.keras")) - {last}:
                 old.unlink()
             if logs:
-                _log(history[-1], Path(logs))
+                with tf.summary.create_file_writer(str(logs)).as_default(step=epoch + 1):
+                    for name, value in history[-1].items():
+                        tf.summary.scalar(name, value)
     return pd.DataFrame(history)
 
 
-class _Watch(keras.callbacks.Callback):
-    """Moves the bar, and keeps the trained weights: `fit` ends with the averaged ones in the model."""
-
-    def __init__(self, bar):
-        super().__init__()
-        self.bar = bar
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.bar.update()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.trained = self.model.get_weights()
-
-
-def _compile(model: keras.Model, recipe: TensorFlowRecipe, epoch: int, steps: int) -> None:
-    """Say which layers learn from `epoch` on, and with what optimizer: the head alone first, then all."""
-    if head := epoch < recipe.head_epochs:
-        rate = recipe.head_lr
-    else:
-        steps *= recipe.epochs - epoch
-        warm = max(1, steps // 20)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, steps - warm), warmup_target=recipe.lr, warmup_steps=warm
+def _fit(model: keras.Model, data: tf.data.Dataset, name: str) -> tuple[float, list[np.ndarray]]:
+    """Train one epoch. Returns its loss and the trained weights; the averaged ones are in the model then."""
+    trained = []
+    with tqdm(desc=name, total=len(data), mininterval=2, leave=False) as bar:
+        watch = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: bar.update(),
+            on_epoch_end=lambda epoch, logs: trained.extend(model.get_weights()),
         )
+        loss = model.fit(data, verbose=0, shuffle=False, callbacks=[watch]).history["loss"][0]
+    return loss, trained
+
+
+def _compile(model: keras.Model, recipe: TensorFlowRecipe, head: bool, steps: int) -> None:
+    """Say which layers learn, the `head` alone or all, and with what optimizer; `steps` make an epoch."""
+    steps *= recipe.epochs - recipe.head_epochs
+    warm = max(1, steps // 20)
+    cosine = CosineDecay(0.0, max(1, steps - warm), warmup_target=recipe.lr, warmup_steps=warm)
     fixed = tuple(["normalization", "stem_", *(f"block{stage}" for stage in range(1, 8))][: recipe.frozen + 1])
     for layer in model.layers:
         layer.trainable = layer.name == "predictions" if head else not layer.name.startswith(fixed)
         if isinstance(layer, keras.layers.BatchNormalization) and not recipe.batch_norm:
             layer.trainable = False
-    optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=recipe.weight_decay, global_clipnorm=5.0, use_ema=True, ema_momentum=recipe.average
-    )
+    average = {"use_ema": True, "ema_momentum": recipe.average}
+    rate = recipe.head_lr if head else cosine
+    optimizer = keras.optimizers.AdamW(rate, recipe.weight_decay, global_clipnorm=5.0, **average)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(model.trainable_variables)  # in `fit` it would be traced twice
-    model.compile(optimizer, "categorical_crossentropy", jit_compile=False)  # XLA is ten times slower on a CPU
+    model.compile(optimizer, "categorical_crossentropy", jit_compile=False)  # XLA is ten times slower on a processor
 
 
 def _reseed(model: keras.Model, seed: int) -> None:
     """For dropout: a resumed run goes on as the whole one would."""
-    for number, layer in enumerate(layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)):
-        layer.seed_generator.state.assign((seed, number))
-
-
-def _stale(history: list[dict], patience: int) -> bool:
-    best = max(range(len(history)), key=lambda i: history[i]["score"], default=0)
-    return len(history) - 1 - best >= patience
-
-
-def _state(folder: Path, history: list[dict]) -> Path:
-    return folder / f"epoch{len(history)}.keras"
+    for number, layer in enumerate(model.layers):
+        if isinstance(layer, keras.layers.Dropout):
+            layer.seed_generator.state.assign((seed, number))
 
 
 def _history(folder: Path, recipe: Recipe) -> list[dict]:
     path = folder / "history.json"
-    if not path.exists():
-        return []
-    run = json.loads(path.read_text(encoding="utf-8"))
-    if run["recipe"] != json.loads(json.dumps(recipe.as_dict())):
+    run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"history": []}
+    if run["history"] and run["recipe"] != json.loads(json.dumps(recipe.as_dict())):
         raise ValueError(f"{folder}: holds a run of another recipe; remove it or name another folder")
     return run["history"]
 
 
-def _save(model: keras.Model, path: Path) -> None:
-    part = path.with_name(f"part-{path.name}")  # Keras wants the suffix
-    model.save(part)
+def _save(write: Callable[[Path], None], path: Path) -> None:
+    part = path.with_name(f"part-{path.name}")  # Keras wants its suffix
+    write(part)
     part.replace(path)
-
-
-def _write(value: dict, path: Path) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    part.replace(path)
-
-
-def _log(figures: dict, folder: Path) -> None:
-    with tf.summary.create_file_writer(str(folder)).as_default(step=figures["epoch"]):
-        for name, value in figures.items():
-            tf.summary.scalar(name, value)
