@@ -1,13 +1,16 @@
 """Training of the PyTorch model: `train` runs a `Recipe` on a data set, with a checkpoint every epoch."""
 
 import math
+import os
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
@@ -65,6 +68,35 @@ class PartsHead(nn.Module):
         return logits, loss
 
 
+class Task(nn.Module):
+    """What is learned: batch, targets and maps of body parts -> the two losses. `head` is None where there is no map.
+
+    Under torchrun, DistributedDataParallel wraps this module.
+    """
+
+    def __init__(self, network: nn.Module, head: PartsHead | None):
+        super().__init__()
+        self.network, self.head = network, head
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor, parts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cross-entropy of the network against the targets `y`, and the loss of the head, 0 without one."""
+        if self.head is None:
+            return nn.functional.cross_entropy(self.network(x), y), x.new_zeros(())
+        logits, extra = self.head(self.network, x, parts)
+        return nn.functional.cross_entropy(logits, y), extra
+
+
+def join_processes() -> tuple[int, int]:
+    """Rank of this process and how many torchrun started; 0 and 1 without it. Each takes the GPU of its number."""
+    if not dist.is_torchelastic_launched():
+        return 0, 1
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
 def predict_logits(network: nn.Module, table: pd.DataFrame, recipe: Recipe, workers: int = 2) -> np.ndarray:
     """Logits, float32 (N, 5), of a network in training for the frames of `table`, in order."""
     data = FrameDataset(table["file"], hard_targets(table), recipe)
@@ -85,9 +117,13 @@ def train(
     `folder` gets a checkpoint after every epoch, so that a second call goes on where the first was stopped, and
     `best.pt`: the averaged weights of the epoch that was best on val, a plain state dict. Returns one row an
     epoch: losses, scores, seconds. Raises ValueError when `folder` holds a run of another recipe.
+
+    Under torchrun every process calls this, and each takes batches of the recipe's size, so two processes learn from
+    twice as many frames in a step; the first one measures and writes, and the others return the losses alone.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    rank, processes = join_processes()
     device = pick_device()
     torch.manual_seed(0)  # one start for every seed: only runs from one start can be averaged
     rows, val = recipe.rows(table), measured(table, "val")
@@ -98,26 +134,28 @@ def train(
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
     head = PartsHead().to(device)
     optimizer = _optimizer(nn.ModuleList([network, head]), recipe)
-    schedule = _schedule(optimizer, recipe.epochs * max(1, len(recipe.order(rows, 0, targets)) // recipe.batch_size))
+    together = processes * recipe.batch_size
+    schedule = _schedule(optimizer, recipe.epochs * max(1, len(recipe.order(rows, 0, targets)) // together))
     state = {"network": network, "averaged": averaged, "head": head, "optimizer": optimizer, "schedule": schedule}
     history = _resume(folder, recipe, state)
+    task = Task(network, head if poses is not None else None)
+    task = DistributedDataParallel(task) if processes > 1 else task
     for epoch in range(len(history), recipe.epochs):
         began = time.perf_counter()
-        torch.manual_seed(1000 * recipe.seed + epoch)  # for dropout: a resumed run goes on as the whole one would
+        # For dropout: a resumed run goes on as the whole one would.
+        torch.manual_seed(1000 * recipe.seed + epoch + 10**6 * rank)
         chosen = recipe.order(rows, epoch, targets)
         shown, seen = views.iloc[chosen], None if poses is None else poses[chosen]
         data = FrameDataset(shown["file"], targets[chosen], recipe, epoch, shown["box"], seen)
-        loader = DataLoader(data, recipe.batch_size, num_workers=workers, drop_last=len(data) >= recipe.batch_size)
+        mine = range(rank, len(data) // processes * processes, processes)
+        loader = DataLoader(
+            data, recipe.batch_size, sampler=mine, num_workers=workers, drop_last=len(mine) >= recipe.batch_size
+        )
         network.train()
         network.features[: recipe.frozen].eval()
         losses = []
         for x, y, parts in tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", mininterval=2, leave=False):
-            x, extra = to_input(x.to(device)), 0.0
-            if poses is None:
-                logits = network(x)
-            else:
-                logits, extra = head(network, x, parts.to(device))
-            loss = nn.functional.cross_entropy(logits, y.to(device))
+            loss, extra = task(to_input(x.to(device)), y.to(device), parts.to(device))
             optimizer.zero_grad()
             (loss + recipe.parts * extra).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -125,9 +163,14 @@ def train(
             schedule.step()
             averaged.update_parameters(network)
             losses.append(loss.item())
+        loss = torch.tensor(losses, dtype=torch.float64, device=device).mean()
+        if processes > 1:
+            dist.all_reduce(loss)
+        history.append({"epoch": epoch + 1, "loss": loss.item() / processes})
+        if rank:
+            continue
         figures = scores(val, predict_logits(averaged.module, val, recipe, workers))
-        history.append({"epoch": epoch + 1, "loss": float(np.mean(losses)), **figures})
-        history[-1]["seconds"] = time.perf_counter() - began
+        history[-1] |= {**figures, "seconds": time.perf_counter() - began}
         if history[-1]["score"] == max(row["score"] for row in history):
             save(averaged.module.state_dict(), folder / "best.pt")
         state_dicts = {name: part.state_dict() for name, part in state.items()}

@@ -102,12 +102,14 @@ def train(
     steps = max(1, len(recipe.order(rows, 0, targets)) // recipe.batch_size)
     history = _history(folder, recipe)
     first = len(history)
+    if _finished(history, recipe):
+        return pd.DataFrame(history)
     with strategy.scope():
         keras.utils.set_random_seed(0)  # one start for every seed: only runs from one start can be averaged
         last = folder / f"epoch{first}.keras"
         model = keras.saving.load_model(last) if history else room.build(recipe.initial)
         for epoch in range(first, recipe.epochs):
-            if epoch - max(range(epoch), key=lambda i: history[i]["score"], default=0) > recipe.patience:
+            if _finished(history, recipe):
                 break
             began = time.perf_counter()
             chosen = recipe.order(rows, epoch, targets)
@@ -125,12 +127,12 @@ def train(
             seconds = time.perf_counter() - began
             history.append({"epoch": epoch + 1, "loss": loss, **figures, "seconds": seconds, "images/s": rate})
             if figures["score"] == max(row["score"] for row in history):
-                _save(keras.Model(model.input, model.output, name=model.name).save, folder / "best.keras")
+                save(keras.Model(model.input, model.output, name=model.name).save, folder / "best.keras")
             model.set_weights(trained)
             last = folder / f"epoch{epoch + 1}.keras"
-            _save(model.save, last)
+            save(model.save, last)
             text = json.dumps({"recipe": recipe.as_dict(), "history": history}, indent=1)
-            _save(lambda path, text=text: path.write_text(text, encoding="utf-8"), folder / "history.json")
+            save(lambda path, text=text: path.write_text(text, encoding="utf-8"), folder / "history.json")
             for old in set(folder.glob("epoch*.keras")) - {last}:
                 old.unlink()
             if logs:
@@ -138,6 +140,20 @@ def train(
                     for name, value in history[-1].items():
                         tf.summary.scalar(name, value)
     return pd.DataFrame(history)
+
+
+def average_weights(files: list[Path]) -> keras.Model:
+    """The mean of the weights of several runs from one start (Wortsman et al. 2022, arXiv 2203.05482)."""
+    models = [room.load(file) for file in files]
+    models[0].set_weights([np.mean(values, axis=0) for values in zip(*(m.get_weights() for m in models), strict=True)])
+    return models[0]
+
+
+def save(write: Callable[[Path], None], path: Path) -> None:
+    """Call `write`, a model's `save` for one, with another name first, so that `path` is never half written."""
+    part = path.with_name(f"part-{path.name}")  # Keras wants its suffix
+    write(part)
+    part.replace(path)
 
 
 def _fit(model: keras.Model, data: tf.data.Dataset, name: str) -> tuple[float, list[np.ndarray]]:
@@ -177,15 +193,14 @@ def _reseed(model: keras.Model, seed: int) -> None:
             layer.seed_generator.state.assign((seed, number))
 
 
+def _finished(history: list[dict], recipe: TensorFlowRecipe) -> bool:
+    best = max(range(len(history)), key=lambda i: history[i]["score"], default=0)
+    return len(history) == recipe.epochs or len(history) - best > recipe.patience
+
+
 def _history(folder: Path, recipe: Recipe) -> list[dict]:
     path = folder / "history.json"
     run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"history": []}
     if run["history"] and run["recipe"] != json.loads(json.dumps(recipe.as_dict())):
         raise ValueError(f"{folder}: holds a run of another recipe; remove it or name another folder")
     return run["history"]
-
-
-def _save(write: Callable[[Path], None], path: Path) -> None:
-    part = path.with_name(f"part-{path.name}")  # Keras wants its suffix
-    write(part)
-    part.replace(path)

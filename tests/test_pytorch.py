@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -45,19 +46,6 @@ def test_weights_of_another_network(tmp_path, other):
     write_card(path, {"network": "mobilenet_v3_large", "height": 96, "width": 160, "temperature": 1.0})
     with pytest.raises(WeightsError, match=r"other\.pt: not the weights of a five-class mobilenet_v3_large"):
         load_classifier("pytorch", path)
-
-
-def test_tensorflow_imported_first_gives_one_clear_error(pytorch_weights):
-    """A stand-in for TensorFlow is enough: only its presence counts."""
-    code = (
-        "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow');"
-        "from shot_types import load_classifier, WeightsError\n"
-        "try: load_classifier('pytorch', sys.argv[1])\n"
-        "except WeightsError as error: print(error)"
-    )
-    call = [sys.executable, "-c", code, str(pytorch_weights)]
-    printed = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "write `import torchvision` above `import tensorflow`" in printed and len(printed.splitlines()) == 1
 
 
 def test_initial_weights_are_taken_where_they_fit(tmp_path):
@@ -149,3 +137,28 @@ def test_average_weights_is_the_mean(tmp_path):
 def test_load_frame_is_what_the_data_set_reads(tiny_dataset):
     data = FrameDataset(tiny_dataset["file"], np.zeros((25, 5), np.float32), TINY)
     assert (data[0][0].numpy() == load_frame(tiny_dataset["file"][0], 32, 48)).all()
+
+
+def test_two_processes_learn_like_one_with_the_doubled_batch(tmp_path):
+    """Under torchrun, on the processor; without dropout and batch statistics, which differ between the two."""
+    write_dataset(tmp_path / "data", 45)
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import sys, torch; from shot_training.pytorch import Recipe, train\n"
+        "from shot_types.dataset import read_dataset\n"
+        "torch.set_num_threads(1)\n"
+        "for layer in (torch.nn.BatchNorm2d, torch.nn.Dropout):\n"
+        "    layer.train = lambda self, mode=True: torch.nn.Module.train(self, False)\n"
+        "recipe = Recipe(initial=None, height=32, width=48, epochs=2, batch_size=int(sys.argv[1]), lr=3e-3, frozen=0)\n"
+        "train(read_dataset(sys.argv[2]), recipe, sys.argv[3], workers=0)\n"
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    runs = []
+    for name, start, batch in (("one", [sys.executable], 8), ("two", torchrun, 4)):
+        call = [*start, str(script), str(batch), str(tmp_path / "data"), str(tmp_path / name)]
+        subprocess.run(call, env=environment, capture_output=True, check=True)
+        runs.append(torch.load(tmp_path / name / "last.pt", weights_only=True))
+    for column in ("loss", "val loss"):
+        one, two = ([row[column] for row in run["history"]] for run in runs)
+        assert two == pytest.approx(one, rel=1e-3) and abs(one[0] - one[1]) > 1e-2 * one[0]
