@@ -10,7 +10,6 @@ import shot_types.tensorflow  # noqa: F401  before Keras
 # isort: split
 import keras
 import numpy as np
-import torch
 
 BLOCKS = ("1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a")
 SHARP = 4.0
@@ -33,6 +32,8 @@ def open_gates(source: str | Path, target: str | Path) -> Path:
     swish(k x) / k nears ReLU as k grows. Input is normalised as Lite0 wants it: (RGB - 127) / 128.
     Returns `target`.
     """
+    import torch  # here alone: whoever has another start needs TensorFlow only
+
     state = {name: value.float().numpy() for name, value in torch.load(source, weights_only=True).items()}
     pairs = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head", "top_bn": "_bn1"}
     for number, block in enumerate(BLOCKS):

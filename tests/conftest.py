@@ -156,6 +156,24 @@ def tensorflow_weights(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def start(tmp_path_factory):
+    """A `.keras` file to train from: three layers under the name of EfficientNetB0, which takes long to compile."""
+    from shot_types.tensorflow import keras
+
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    picture = layers.Input((None, None, 3))
+    x = layers.Conv2D(8, 3, strides=2, name="stem_conv")(layers.Rescaling(1 / 255)(picture))
+    x = layers.BatchNormalization(name="stem_bn")(x)
+    x = layers.Conv2D(8, 3, strides=2, activation="relu", name="block1a_conv")(x)
+    x = layers.Dropout(0.2, name="top_dropout")(layers.GlobalAveragePooling2D()(x))
+    path = tmp_path_factory.mktemp("start") / "small.keras"
+    answer = layers.Dense(5, activation="softmax", name="predictions")(x)
+    keras.Model(picture, answer, name="efficientnet_b0").save(path)
+    return path
+
+
 @pytest.fixture(scope="session", params=["pytorch", "tensorflow"])
 def framework(request):
     return request.param

@@ -1,6 +1,7 @@
 """The committed notebooks are whole, and each runs headless with other parameters from another folder."""
 
 import ast
+import runpy
 import shutil
 
 import nbformat
@@ -62,57 +63,62 @@ def test_one_parameters_cell_and_no_path_of_one_machine(name):
     assert str(ROOT) not in nbformat.writes(read(name))
 
 
-def test_pytorch_classifier_on_another_picture_and_weights(tmp_path, pytorch_weights):
+def test_classifier_on_another_picture_and_weights(tmp_path, framework, weights):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for number in range(2):
         Image.fromarray(textured(90, 160, number)).save(pictures / f"{number}.jpg")
     book = run(
-        "PyTorch_Model_Classifier",
+        {"pytorch": "PyTorch_Model_Classifier", "tensorflow": "TF_Model_Classifier"}[framework],
         tmp_path,
         IMAGE=str(pictures / "1.jpg"),
         EXAMPLES=str(pictures),
-        WEIGHTS=str(pytorch_weights),
+        WEIGHTS=str(weights),
     )
     text = nbformat.writes(book)
-    assert "0.jpg" in text and load_classifier("pytorch", pytorch_weights).predict(pictures / "0.jpg").label in text
+    assert "0.jpg" in text and load_classifier(framework, weights).predict(pictures / "0.jpg").label in text
 
 
-def test_pytorch_training_on_tiny_data(tmp_path):
+TRAININGS = {"PyTorch_Model_Training": "ours.pt", "TF_Model_Training": "theirs.keras"}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_training_on_tiny_data(tmp_path, name, start, pytorch_weights):
     folder = tmp_path / "data"
     rows = write_dataset(folder)
-    weights = tmp_path / "models" / "mine.pt"
-    run(
-        "PyTorch_Model_Training",
+    weights = tmp_path / "models" / TRAININGS[name]
+    own = {"INITIAL": None, "STUDY_SQUARE": 32}
+    if name == "TF_Model_Training":
+        own = {"INITIAL": str(start), "LITE0": None, "IMITATE": str(pytorch_weights)}
+    book = run(
+        name,
         tmp_path,
+        **own,
         DATASET=str(folder),
-        INITIAL=None,
         RUNS=str(tmp_path / "runs"),
         WEIGHTS=str(weights),
         HEIGHT=32,
         WIDTH=48,
         STUDY_HEIGHT=32,
         STUDY_WIDTH=48,
-        STUDY_SQUARE=32,
         STUDY_EPOCHS=1,
         EPOCHS=1,
         SEEDS=(1, 2),
         WORKERS=0,
     )
-    classifier = load_classifier("pytorch", weights)
-    table = pd.read_csv(tmp_path / "models" / "mine_test_predictions.csv")
+    classifier = load_classifier("pytorch" if weights.suffix == ".pt" else "tensorflow", weights)
+    table = pd.read_csv(weights.with_name(weights.stem + "_test_predictions.csv"))
     test = rows[rows["split"] == "test"]
     assert table["path"].tolist() == test["path"].tolist() and table["label"].tolist() == test["label"].tolist()
     proba = classifier.predict_proba([folder / path for path in table["path"]])
     assert table[list(LABELS)].to_numpy() == pytest.approx(proba, abs=1e-4)
     accuracy = np.mean(np.array(LABELS)[proba.argmax(axis=1)] == table["label"])
     assert classifier.card["test"]["accuracy"] == pytest.approx(accuracy, abs=1e-4)
+    if name == "TF_Model_Training":
+        assert "the two models agree on" in printed(book) and "mean of both" in nbformat.writes(book)
 
 
-TRAININGS = {"PyTorch_Model_Training": "ours.pt", "TF_Model_Training": "theirs.keras"}
-
-
-def test_from_movieshots_as_published_to_the_report(tmp_path):
+def test_from_movieshots_as_published_to_the_report(tmp_path, start):
     shots = write_movieshots(tmp_path / "movieshots", films=12, shots=2).set_index(["movie", "shot"])["label"]
     data, models = tmp_path / "clean", tmp_path / "models"
     models.mkdir()
@@ -145,7 +151,9 @@ def test_from_movieshots_as_published_to_the_report(tmp_path):
     trained = {name: file for name, file in TRAININGS.items() if name in NAMES}
     for name, file in trained.items():
         known = parameters_cell(read(name))[1]
-        run(name, tmp_path, **{k: v for k, v in {**tiny, "WEIGHTS": str(models / file)}.items() if k in known})
+        own = {"INITIAL": str(start), "LITE0": None, "IMITATE": None} if name == "TF_Model_Training" else {}
+        own |= {"WEIGHTS": str(models / file)}
+        run(name, tmp_path, **{k: v for k, v in {**tiny, **own}.items() if k in known})
 
     leak = {"LEAK_SOURCE": None, "LEAK_INITIAL": None, "LEAK_HEIGHT": 32, "LEAK_WIDTH": 48, "LEAK_EPOCHS": 1}
     book = run(
@@ -179,3 +187,17 @@ def test_clean_up_without_videos_says_so_once_and_goes_on(tmp_path):
     book = run("DataSet_CleanUp", tmp_path, MOVIESHOTS=str(tmp_path / "movieshots"), OUT=str(tmp_path / "clean"))
     assert printed(book).count("No videos at") == 1 and "1 problems in 2 files" in printed(book)
     assert len(pd.read_csv(tmp_path / "clean/splits.csv")) == 12 and not (tmp_path / "clean/frames.csv").exists()
+
+
+def test_demo_prints_one_table_of_both_models():
+    demo = runpy.run_path(str(ROOT / "tools/demo.py"))
+    head = "picture                          label  confidence  person\n"
+    first = head + "a.jpg      MS      0.95  MS   \nb.jpg      CS      0.60  ECS  <--\nc.jpg   LS   0.70       \n"
+    second = head + "a.jpg      MS      0.90  MS   \nb.jpg      ECS     0.50  ECS  \nc.jpg   LS   0.80       \n"
+    lines = demo["side_by_side"]({"PyTorch": first, "TensorFlow": second}).splitlines()
+    assert [line.split() for line in lines] == [
+        ["picture", "PyTorch", "TensorFlow", "person"],
+        ["a.jpg", "MS", "0.95", "MS", "0.90", "MS"],
+        ["b.jpg", "CS", "0.60", "ECS", "0.50", "ECS", "<--"],
+        ["c.jpg", "LS", "0.70", "LS", "0.80"],
+    ]

@@ -18,22 +18,6 @@ from shot_types.frames import read_image
 from shot_types.tensorflow import Network, build, keras, load, tf
 
 
-@pytest.fixture(scope="module")
-def start(tmp_path_factory):
-    """A network of three layers under the name and layer names of the real one, which takes long to compile."""
-    layers = keras.layers
-    keras.utils.set_random_seed(0)
-    picture = layers.Input((None, None, 3))
-    x = layers.Conv2D(8, 3, strides=2, name="stem_conv")(layers.Rescaling(1 / 255)(picture))
-    x = layers.BatchNormalization(name="stem_bn")(x)
-    x = layers.Conv2D(8, 3, strides=2, activation="relu", name="block1a_conv")(x)
-    x = layers.Dropout(0.2, name="top_dropout")(layers.GlobalAveragePooling2D()(x))
-    path = tmp_path_factory.mktemp("start") / "small.keras"
-    answer = layers.Dense(5, activation="softmax", name="predictions")(x)
-    keras.Model(picture, answer, name="efficientnet_b0").save(path)
-    return path
-
-
 @pytest.fixture
 def recipe(start):
     return TensorFlowRecipe(initial=start, height=32, width=48, epochs=3, batch_size=4, lr=0.02, average=0.5)

@@ -76,6 +76,7 @@ def speed(framework: str, count: int, rounds: int) -> None:
     from shot_types import load_classifier
     from shot_types.frames import load_frame
 
+    reference = reference_way()  # first: TensorFlow cannot be imported before torchvision
     classifier = load_classifier(framework)
     height, width = classifier.card["height"], classifier.card["width"]
 
@@ -84,7 +85,7 @@ def speed(framework: str, count: int, rounds: int) -> None:
             list(pool.map(lambda file: load_frame(file, height, width), files))
 
     ways = {
-        "a  reference's way, one at a time": reference_way(),
+        "a  reference's way, one at a time": reference,
         "b  ours, one at a time": lambda files: [classifier.predict(file) for file in files],
         "c  ours, in batches": lambda files: list(classifier.predict_iter(files)),
         "d  reading alone": read,
@@ -197,7 +198,7 @@ def memory_of(framework: str, count: int, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--framework", default="pytorch")
+    parser.add_argument("--framework", choices=["pytorch", "tensorflow"], help="one of them; without it, both")
     parser.add_argument("--count", type=int, default=200, help="pictures in each round, 0 for none")
     parser.add_argument("--shots", type=int, default=60, help="videos to take frames from, 0 for none")
     parser.add_argument("--rounds", type=int, default=5)
@@ -210,9 +211,10 @@ def main() -> None:
         extraction(args.shots)
     if args.count == 0:
         return None
-    speed(args.framework, args.count, args.rounds)
-    first_answer(args.framework)
-    memory(args.framework)
+    for framework in [args.framework] if args.framework else ["pytorch", "tensorflow"]:
+        speed(framework, args.count, args.rounds)
+        first_answer(framework)
+        memory(framework)
 
 
 if __name__ == "__main__":
