@@ -112,7 +112,7 @@ def read_video_frame(path: str | Path, seconds: float | None = None, frame: int 
         raise FrameError(f"{path}: give either seconds or frame")
     if (frame if seconds is None else seconds) < 0:
         raise FrameError(f"{path}: no frame before the start of the video; give 0 or more")
-    with _Video(path) as video:
+    with Video(path) as video:
         shown = None
         for number, shown in enumerate(video.decode(seconds or 0)):
             if number == frame or (frame is None and shown.time + video.frame_seconds / 2 > seconds):
@@ -132,7 +132,7 @@ def sample_video_frames(path: str | Path, every: float = 1.0) -> Iterator[tuple[
     """
     if not every > 0:
         raise FrameError(f"{path}: every is {every}; give the seconds between two frames, above 0")
-    with _Video(path) as video:
+    with Video(path) as video:
         taken = 0
         for shown in video.decode(0):
             if shown.time + 1e-6 >= taken * every:
@@ -149,7 +149,7 @@ def spread_video_frames(path, count=3, every=None, side=None, threads=0) -> Iter
     With `side`, larger pictures are scaled to that shorter side, in pixels. `threads` decode, one a core if 0.
     Raises FileNotFoundError or FrameError, naming the file; also where it is cut short.
     """
-    with _Video(path) as video:
+    with Video(path) as video:
         stream, index = video.stream, video.stream.index_entries
         stream.codec_context.thread_count = threads
         if len(index) and index[-1].pos + index[-1].size > video.path.stat().st_size:
@@ -166,10 +166,11 @@ def spread_video_frames(path, count=3, every=None, side=None, threads=0) -> Iter
         raise FrameError(f"{path}: the video ends before the {seconds:.2f} seconds it declares; get it again")
 
 
-class _Video:
+class Video:
     """An open video file; errors of FFmpeg become FrameErrors that name the file."""
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, min_height: int | None = None):
+        """With `min_height` decoders that can (MPEG-1, 2 and 4, Motion JPEG) give 1/2, 1/4 or 1/8, not below it."""
         self.path = check_file(path)
         with self._named_errors():
             self.container = av.open(str(self.path))
@@ -179,6 +180,9 @@ class _Video:
         self.stream = self.container.streams.video[0]
         self.stream.thread_type = "AUTO"
         self.frame_seconds = float(1 / (self.stream.average_rate or 25))
+        if min_height and self.stream.height >= 2 * min_height:
+            halvings = min(3, (self.stream.height // min_height).bit_length() - 1)
+            self.stream.codec_context.options = {"lowres": str(halvings)}
 
     def __enter__(self):
         return self
@@ -206,11 +210,17 @@ class _Video:
                 yield frame
 
     def picture(self, frame: av.VideoFrame, side: int | None = None) -> np.ndarray:
-        """Upright, with square pixels; where it is larger, its shorter side scaled to `side` pixels."""
+        """Upright, with square pixels; where it is larger, its shorter side reduced to `side` pixels."""
         width = frame.width * (self.stream.sample_aspect_ratio or 1)
         scale = min(1, side / min(width, frame.height)) if side else 1
-        rgb = frame.to_ndarray(format="rgb24", width=round(width * scale), height=round(frame.height * scale))
+        size = {"width": max(1, round(width * scale)), "height": max(1, round(frame.height * scale))}
+        rgb = frame.to_ndarray(format="rgb24", **size, interpolation="AREA" if scale < 1 else None)
         return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
+
+    def small_bgr(self, frame: av.VideoFrame, width: int) -> np.ndarray:
+        """As it lies in the file, blue first, the same size for all frames: quickly made, for cut detection."""
+        height = max(2, round(width * self.stream.height / self.stream.width))
+        return frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR")
 
 
 def check_array(rgb: np.ndarray, name: str = "array") -> np.ndarray:
