@@ -1,0 +1,122 @@
+"""Many films at once: `film.analyze` in worker processes on this machine, or on a Ray cluster."""
+
+import functools
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from .classifier import load_classifier
+from .film import analyze
+from .frames import VIDEO_SUFFIXES, FrameError
+
+_classifier = functools.cache(load_classifier)  # once a process
+
+
+def analyze_many(
+    paths: str | Path | Iterable[str | Path],
+    out: str | Path = "analysis",
+    *,
+    framework: str = "pytorch",
+    weights: str | Path | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    **settings,
+) -> pd.DataFrame:
+    """The table of `film.analyze` for each of `paths`, in their order, as one, with the column `film` in front.
+
+    `paths` are files, or one folder with films below it. They run in `workers` processes (None: one a core), or on
+    the Ray cluster at the address `cluster`; where that is None, the environment variable RAY_ADDRESS may name it.
+    Every machine of a cluster needs this package, and the same paths to films and to `out`. What was finished before
+    is not done again. `attrs["films"]` holds the `attrs` of each film, `attrs["failed"]` {path: why} of the others.
+
+    Raises FrameError if there are no films or two have the same name, ValueError if Ray is asked for and missing.
+    """
+    if isinstance(paths, str | Path):
+        paths = [path for path in sorted(Path(paths).rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES] or [paths]
+    films = [Path(path).resolve() for path in paths]
+    stems = [path.stem for path in films]
+    for path in films:
+        if stems.count(path.stem) > 1:
+            raise FrameError(f"{path}: more than one film has this name; rename it, or choose another `out` for it")
+    call = (Path(out).resolve(), framework, weights and Path(weights).resolve(), settings)
+    cluster = cluster or os.environ.get("RAY_ADDRESS")
+    answers = _on_ray(films, call, cluster) if cluster else _here(films, call, workers or os.cpu_count())
+    tables, failed = {}, {}
+    for path, answer in tqdm(answers, total=len(films), unit="film", disable=None, leave=False):
+        if isinstance(answer, str):
+            failed[str(path)] = answer
+            tqdm.write(f"error: {answer}", file=sys.stderr)
+        else:
+            tables[path] = answer
+    attrs = {"films": {path.stem: tables[path].attrs for path in films if path in tables}, "failed": failed}
+    for path, table in tables.items():
+        table.attrs = {}  # else pandas compares them
+        table.insert(0, "film", path.stem)
+    table = pd.concat([tables.get(path) for path in films], ignore_index=True) if tables else pd.DataFrame()
+    table.attrs = attrs
+    return table
+
+
+def _one(path: Path, out: Path, framework: str, weights: Path | None, settings: dict) -> pd.DataFrame | str:
+    """The table of one film, or why there is none."""
+    try:
+        return analyze(path, _classifier(framework, weights), out, progress=False, **settings)
+    except (ValueError, OSError) as error:
+        return str(error)
+    except Exception as error:
+        return f"{path}: {type(error).__name__}: {error}"
+
+
+def _here(films: list[Path], call: tuple, workers: int) -> Iterator[tuple[Path, pd.DataFrame | str]]:
+    """A process that dies takes its pool along; what was lost with it runs again, each film in a pool of its own."""
+    lost = []
+    with _pool(workers) as pool:
+        jobs = {pool.submit(_one, path, *call): path for path in films}
+        for job in as_completed(jobs):
+            if job.exception():
+                lost.append(jobs[job])
+            else:
+                yield jobs[job], job.result()
+    for path in lost:
+        with _pool(1) as pool:
+            job = pool.submit(_one, path, *call)
+            error = job.exception()
+        yield path, f"{path}: its process died ({error}); is there memory enough?" if error else job.result()
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # Not forked: a copy of a process that runs threads can hang.
+    return ProcessPoolExecutor(workers, get_context("spawn"), _share_cores, (workers,))
+
+
+def _share_cores(workers: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(max(1, os.cpu_count() // workers))
+
+
+def _on_ray(films: list[Path], call: tuple, address: str) -> Iterator[tuple[Path, pd.DataFrame | str]]:
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise ValueError("a cluster needs the package ray, which is not installed; pip install ray") from None
+    mine = not ray.is_initialized()
+    if mine:
+        ray.init(address, log_to_driver=False)
+    try:
+        one = ray.remote(_one)
+        jobs = {one.remote(path, *call): path for path in films}
+        while jobs:
+            (job,), _ = ray.wait(list(jobs))
+            path = jobs.pop(job)
+            try:
+                yield path, ray.get(job)
+            except ray.exceptions.RayError as error:
+                yield path, f"{path}: its worker failed ({type(error).__name__})"
+    finally:
+        if mine:
+            ray.shutdown()
