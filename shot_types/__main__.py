@@ -1,4 +1,4 @@
-"""Command line: `python -m shot_types classify FILES_OR_FOLDER --out table.csv`."""
+"""Command line: `python -m shot_types classify FILES_OR_FOLDER --out table.csv`, `... film FILM --out FOLDER`."""
 
 import argparse
 import csv
@@ -64,6 +64,29 @@ def classify(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def film(args: argparse.Namespace) -> int:
+    """Analyse each film, print its shots, and write table, pictures and exports to the folder `--out`."""
+    from . import film, film_report  # not above: they take a second, which `classify` does not need
+
+    classifier = load_classifier(args.framework, args.weights)
+    failed = 0
+    for path in args.films:
+        try:
+            table = film.analyze(path, classifier, args.out, detector=args.detector, min_shot=args.min_shot)
+            files = film_report.export(table)
+        except (ValueError, OSError) as error:
+            failed += 1
+            print(f"shot_types: {error}", file=sys.stderr)
+            continue
+        columns = ["shot", "start", "end", "seconds", "label", "confidence", "agreement"]
+        print(table[columns].to_string(index=False, na_rep="", float_format="%.2f"))
+        print(
+            f"{len(table)} shots of {table['seconds'].mean():.2f} seconds on average; written to {args.out}: ", end=""
+        )
+        print(", ".join(file.name for file in files))
+    return 1 if failed else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     scale = "\n".join(f"  {label:4} {NAMES[label]}" for label in SCALE)
     parser = argparse.ArgumentParser(
@@ -80,12 +103,32 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.add_argument("paths", nargs="+", metavar="FILES_OR_FOLDER", help="pictures, or folders of pictures")
-    command.add_argument("--framework", choices=FRAMEWORKS, default="pytorch", help="which model answers")
-    command.add_argument("--weights", type=Path, help="your own weights file, with its card (.json) beside it")
+    _classifier_options(command)
     command.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures in one go")
     command.add_argument("--out", type=Path, metavar="TABLE.CSV", help="write the table to this file too")
     command.set_defaults(run=classify)
+    command = commands.add_parser(
+        "film",
+        help="the shots of a film and their scale",
+        description="Find the shots of each film and their scale; write table, figures, contact sheet, web page and"
+        " files for editing programs (EDL, OTIO, WebVTT). Stopped work goes on at the next call. To correct the"
+        " result, change labels in the CSV file and call again: everything else follows it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.add_argument("films", nargs="+", metavar="FILM", help="video files")
+    command.add_argument("--out", type=Path, default="analysis", metavar="FOLDER", help="where everything goes")
+    _classifier_options(command)
+    command.add_argument(
+        "--detector", default="adaptive", help="PySceneDetect's: adaptive, content, hash, histogram or threshold"
+    )
+    command.add_argument("--min-shot", type=float, default=0.25, metavar="SECONDS", help="no shot is shorter")
+    command.set_defaults(run=film)
     return parser
+
+
+def _classifier_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--framework", choices=FRAMEWORKS, default="pytorch", help="which model answers")
+    command.add_argument("--weights", type=Path, help="your own weights file, with its card (.json) beside it")
 
 
 if __name__ == "__main__":

@@ -153,7 +153,8 @@ class _Pass:
                     cuts = self.finder.process_frame(at, self.video.small_bgr(frame, CUT_WIDTH))
                 else:
                     cuts = self.finder.post_process(at)
-            cuts = [time for cut in cuts if (time := round(cut.seconds * MICRO)) > start] + [now] * (not frame)
+            times = [round(cut.seconds * MICRO) for cut in cuts] + ([] if frame else [now])
+            cuts = [time for time in times if time > start]
             # Detectors answer late; the frame at hand when they do is in the new shot, however short that will be.
             if frame and now >= known and (cuts or not samples or now - samples[-1].time >= gap):
                 if len(samples) >= self.most:

@@ -105,6 +105,7 @@ def lengths(table: pd.DataFrame) -> Figure:
     axes.axhline(mean, color="black", ls="--", lw=1, label=f"average shot length {mean:.2f} s")
     axes.set(xticks=range(5), xticklabels=SCALE, xlim=(-0.5, 4.5), yscale="log", ylabel="shot length, seconds")
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.legend(frameon=False)
     return figure
 

@@ -179,6 +179,7 @@ class Video:
             raise FrameError(f"{self.path}: no video stream in this file; give a film or a clip")
         self.stream = self.container.streams.video[0]
         self.stream.thread_type = "AUTO"
+        self.shape = self.stream.height, self.stream.width  # as the file begins; frames may change
         self.frame_seconds = float(1 / (self.stream.average_rate or 25))
         if min_height and self.stream.height >= 2 * min_height:
             halvings = min(3, (self.stream.height // min_height).bit_length() - 1)
@@ -219,7 +220,7 @@ class Video:
 
     def small_bgr(self, frame: av.VideoFrame, width: int) -> np.ndarray:
         """As it lies in the file, blue first, the same size for all frames: quickly made, for cut detection."""
-        height = max(2, round(width * self.stream.height / self.stream.width))
+        height = max(2, round(width * self.shape[0] / self.shape[1]))
         return frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR")
 
 

@@ -1,0 +1,77 @@
+import json
+
+import numpy as np
+import pytest
+from conftest import write_video
+from films import shots
+
+from shot_types import film, film_many, load_classifier
+from shot_types.frames import FrameError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "films"
+    (folder / "more").mkdir(parents=True)
+    write_video(folder / "a.mp4", shots("LS", "MS"))
+    write_video(folder / "more" / "b.mp4", shots("CS", "LS", "ECS"))
+    (folder / "broken.mp4").write_text("not a film")
+    (folder / "notes.txt").write_text("not meant")
+    return folder
+
+
+def check(table, out, folder, classifier):
+    assert table["film"].tolist() == ["a"] * 2 + ["b"] * 3 and table["shot"].tolist() == [1, 2, 1, 2, 3]
+    ((name, why),) = table.attrs["failed"].items()
+    assert name == str(folder / "broken.mp4") and "not a video that FFmpeg can read" in why
+    alone = film.analyze(folder / "a.mp4", classifier, out / "alone")
+    assert table["label"].tolist()[:2] == alone["label"].tolist()
+    assert np.allclose(table["confidence"][:2], alone["confidence"], atol=1e-3)
+
+
+def test_films_run_in_worker_processes_and_a_second_run_does_what_is_missing(folder, tmp_path, pytorch_weights, capsys):
+    out = tmp_path / "out"
+    table = film_many.analyze_many(folder, out, weights=pytorch_weights, workers=2)
+    check(table, tmp_path, folder, load_classifier("pytorch", pytorch_weights))
+    assert "broken.mp4" in capsys.readouterr().err
+    times = {file.name: file.stat().st_mtime_ns for file in out.glob("*.csv")}
+    (folder / "broken.mp4").unlink()
+    write_video(folder / "c.mp4", shots("FS"))
+    table = film_many.analyze_many(folder, out, weights=pytorch_weights, workers=1)
+    assert sorted(set(table["film"])) == ["a", "b", "c"] and not table.attrs["failed"]
+    assert {name: (out / name).stat().st_mtime_ns for name in times} == times
+    assert json.loads((out / "c.json").read_text())["made_from"] == table.attrs["films"]["c"]["made_from"]
+
+
+def die_on_a(path, *_):
+    if path.stem == "a":
+        import os
+
+        os._exit(9)
+    return str(path)
+
+
+def test_a_process_that_dies_takes_only_its_own_film_along(folder, monkeypatch):
+    monkeypatch.setattr(film_many, "_one", die_on_a)
+    films = [folder / f"{name}.mp4" for name in "xaby"]
+    answers = dict(film_many._here(films, (), 2))
+    assert "its process died" in answers.pop(folder / "a.mp4")
+    assert answers == {path: str(path) for path in films if path.stem != "a"}
+
+
+def test_two_films_of_one_name(folder):
+    (folder / "more" / "a.mp4").write_bytes((folder / "a.mp4").read_bytes())
+    with pytest.raises(FrameError, match="more than one film has this name"):
+        film_many.analyze_many(folder)
+
+
+def test_on_a_ray_cluster(folder, tmp_path, pytorch_weights):
+    pytest.importorskip("ray", reason="ray is not installed; it is optional")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    try:
+        table = film_many.analyze_many(folder, tmp_path / "out", weights=pytorch_weights, cluster=cluster.address)
+    finally:
+        cluster.shutdown()
+    check(table, tmp_path, folder, load_classifier("pytorch", pytorch_weights))
