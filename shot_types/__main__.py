@@ -80,9 +80,7 @@ def film(args: argparse.Namespace) -> int:
             continue
         columns = ["shot", "start", "end", "seconds", "label", "confidence", "agreement"]
         print(table[columns].to_string(index=False, na_rep="", float_format="%.2f"))
-        print(
-            f"{len(table)} shots of {table['seconds'].mean():.2f} seconds on average; written to {args.out}: ", end=""
-        )
+        print(f"shots: {len(table)}, {table['seconds'].mean():.2f} seconds on average; in {args.out}:")
         print(", ".join(file.name for file in files))
     return 1 if failed else 0
 

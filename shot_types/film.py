@@ -48,7 +48,7 @@ def analyze(
     detector: str = "adaptive",
     options: dict | None = None,
     min_shot: float = 0.25,
-    every: float = 0.75,
+    every: float = 1.0,
     most: int = 16,
     progress: bool | None = None,
 ) -> pd.DataFrame:

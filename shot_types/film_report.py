@@ -152,7 +152,7 @@ def contact_sheet(table: pd.DataFrame, width: int = 200) -> Image.Image:
     for place, row in enumerate(table.itertuples()):
         x, y = place % columns * cell[0] + 6, place // columns * cell[1] + 6
         draw.rectangle((x - 4, y - 4, x + width + 3, y + height + 3), fill=COLORS.get(row.label, "black"))
-        sheet.paste(ImageOps.pad(_thumbnail(table, row).convert("RGB"), (width, height)), (x, y))
+        sheet.paste(ImageOps.pad(_thumbnail(table, row), (width, height), color="#eeeeee"), (x, y))
         draw.text((x, y + height + 6), f"{row.shot}  {row.label or 'none'}  {row.start}", fill="black", font_size=12)
     return sheet
 

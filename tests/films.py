@@ -1,5 +1,6 @@
 """Films for the tests, and a classifier that needs no framework, so that other processes start quickly."""
 
+import os
 from fractions import Fraction
 
 import av
@@ -49,3 +50,10 @@ def write_timed(path, pictures, seconds, **options):
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def die_on_a(path, *_):
+    """What a worker process does that dies on the film a."""
+    if path.stem == "a":
+        os._exit(9)
+    return str(path)

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from conftest import write_video
-from films import shots
+from films import die_on_a, shots
 
 from shot_types import film, film_many, load_classifier
 from shot_types.frames import FrameError
@@ -41,14 +41,6 @@ def test_films_run_in_worker_processes_and_a_second_run_does_what_is_missing(fol
     assert sorted(set(table["film"])) == ["a", "b", "c"] and not table.attrs["failed"]
     assert {name: (out / name).stat().st_mtime_ns for name in times} == times
     assert json.loads((out / "c.json").read_text())["made_from"] == table.attrs["films"]["c"]["made_from"]
-
-
-def die_on_a(path, *_):
-    if path.stem == "a":
-        import os
-
-        os._exit(9)
-    return str(path)
 
 
 def test_a_process_that_dies_takes_only_its_own_film_along(folder, monkeypatch):

@@ -2,8 +2,8 @@
 
 Images/s from JPEG files to labels on the same pictures, 1280 and 1920 pixels wide: (a) the way of the reference
 repository, (b) ours one at a time, (c) ours in batches, (d) reading alone. Rounds take turns, so that a slow
-moment of the machine hits all of them; the median round counts. And shots/s from 1080p videos to three frames each,
-beside two ffmpeg processes that write the same frames.
+moment of the machine hits all of them; the median round counts. Then memory; shots/s from 1080p videos to three
+frames each, beside two ffmpeg processes that write the same frames; and a film to its table of shots.
 """
 
 import argparse
@@ -196,25 +196,64 @@ def memory_of(framework: str, count: int, folder: Path) -> None:
     print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
+def film_speed(framework: str, seconds: int, shot: float = 4.0) -> None:
+    """A film of 1280 x 720 at 24 frames/s, H.264, slow pans and grain, to its table of shots; `shot` seconds each."""
+    from shot_types import film, load_classifier
+    from shot_types.frames import read_image
+
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = [read_image(file) for file in make_pictures(Path(folder), 10, (1408,))]
+        pictures += [
+            np.asarray(Image.open(file).convert("RGB").resize((1408, 792)))
+            for file in sorted((ROOT / "examples").glob("*.jpg"))
+        ]
+        grain = [rng.normal(0, 6, (720, 1280, 1)).astype(np.int16) for _ in range(5)]
+        path = Path(folder) / "film.mp4"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=24, options={"preset": "veryfast", "crf": "20"})
+            stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+            for number in range(24 * seconds):
+                part, pan = divmod(number, round(24 * shot))
+                rgb = pictures[part % len(pictures)][36:756, pan : pan + 1280] + grain[number % 5]
+                frame = av.VideoFrame.from_ndarray(np.clip(rgb, 0, 255).astype(np.uint8), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        classifier = load_classifier(framework)
+        for batch in range(2, 8):  # the first answers are slow, which a whole film does not notice
+            classifier.predict_proba([np.zeros((360, 640, 3), np.uint8)] * batch)
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+        table = film.analyze(path, classifier, folder)
+        wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+        rate = 8 * path.stat().st_size / seconds / 1e6
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"\n{framework}: film of {seconds} s, 720p at 24 frames/s, H.264, {rate:.1f} Mbit/s, {len(table)} shots")
+    print(f"  {wall:.1f} s on the clock, {seconds / wall:.1f} x real time; {processor:.1f} s of processor time")
+    for name, value in table.attrs["work_seconds"].items():
+        print(f"  {name:14} {value:6.2f} s  {value / wall:4.0%}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--framework", choices=["pytorch", "tensorflow"], help="one of them; without it, both")
     parser.add_argument("--count", type=int, default=200, help="pictures in each round, 0 for none")
     parser.add_argument("--shots", type=int, default=60, help="videos to take frames from, 0 for none")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--film", type=int, default=120, metavar="SECONDS", help="length of the film, 0 for none")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     parser.add_argument("folder", nargs="?", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.memory_of:
         return memory_of(args.framework, args.memory_of, args.folder)
-    if args.shots:
-        extraction(args.shots)
-    if args.count == 0:
-        return None
-    for framework in [args.framework] if args.framework else ["pytorch", "tensorflow"]:
+    frameworks = [args.framework] if args.framework else ["pytorch", "tensorflow"]
+    for framework in frameworks if args.count else ():
         speed(framework, args.count, args.rounds)
         first_answer(framework)
         memory(framework)
+    if args.shots:
+        extraction(args.shots)
+    if args.film:
+        film_speed(frameworks[0], args.film)
 
 
 if __name__ == "__main__":
