@@ -1,7 +1,7 @@
 import csv
 
 import pytest
-from conftest import textured
+from conftest import textured, write_video
 from PIL import Image
 
 from shot_types import SCALE
@@ -67,3 +67,27 @@ def test_no_half_written_table_is_left(folder, framework, weights, monkeypatch):
     call = ["classify", str(folder), "--framework", framework, "--weights", str(weights)]
     assert main([*call, "--out", str(out)]) == 1
     assert out.read_text() == "good" and not list(folder.glob("*.part"))
+
+
+def test_film_writes_everything_and_names_what_fails(tmp_path, framework, weights, capsys):
+    write_video(tmp_path / "a.mp4", [textured(90, 160, seed) for seed in (1, 2) for _ in range(24)])
+    (tmp_path / "b.mp4").write_text("not a film")
+    call = ["film", str(tmp_path / "b.mp4"), str(tmp_path / "a.mp4"), "--out", str(tmp_path / "out")]
+    assert main([*call, "--framework", framework, "--weights", str(weights)]) == 1
+    printed = capsys.readouterr()
+    assert "00:00:01:00" in printed.out and "shots: 2, 1.00 seconds on average" in printed.out
+    assert printed.err.count("\n") == 1 and "b.mp4: not a video that FFmpeg can read" in printed.err
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"a.csv", "a.json", "a.edl", "a.otio", "a.vtt", "a.html", "a_timeline.png", "a_contact_sheet.jpg"}
+
+
+def test_film_with_wrong_options(tmp_path, weights, capsys):
+    write_video(tmp_path / "a.mp4", [textured(90, 160)] * 3)
+    call = ["film", str(tmp_path / "a.mp4"), "--out", str(tmp_path), "--weights", str(weights), "--detector", "best"]
+    assert main(call) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "detector 'best' is unknown; use one of adaptive" in error
+    with pytest.raises(SystemExit):
+        main(["film", "--help"])
+    text = capsys.readouterr().out
+    assert all(option in text for option in ("FILM", "--out", "--detector", "--min-shot", "--weights", "--framework"))

@@ -8,7 +8,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, textured, write_dataset, write_movieshots
+from conftest import ROOT, textured, write_dataset, write_movieshots, write_video
 from nbclient import NotebookClient
 from PIL import Image
 
@@ -201,3 +201,23 @@ def test_demo_prints_one_table_of_both_models():
         ["b.jpg", "CS", "0.60", "ECS", "0.50", "ECS", "<--"],
         ["c.jpg", "LS", "0.70", "LS", "0.80"],
     ]
+
+
+def test_film_analysis_on_other_films(tmp_path, pytorch_weights):
+    films = tmp_path / "films"
+    films.mkdir()
+    for name, seeds in (("one", (1, 2, 3)), ("two", (4, 5))):
+        write_video(films / f"{name}.mp4", [textured(90, 160, seed) for seed in seeds for _ in range(24)])
+    book = run(
+        "Film_Analysis",
+        tmp_path,
+        FILM=str(films / "one.mp4"),
+        KNOWN=None,
+        FOLDER=str(films),
+        OUT=str(tmp_path / "out"),
+        WEIGHTS=str(pytorch_weights),
+        WORKERS=1,
+    )
+    table = pd.read_csv(tmp_path / "out" / "two.csv")
+    assert table["end_seconds"].tolist() == [1, 2] and (tmp_path / "out" / "one.edl").is_file()
+    assert "2 of 2 cuts found, 0 found that are none" in nbformat.writes(book)

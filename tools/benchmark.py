@@ -208,7 +208,7 @@ def film_speed(framework: str, seconds: int, shot: float = 4.0) -> None:
             np.asarray(Image.open(file).convert("RGB").resize((1408, 792)))
             for file in sorted((ROOT / "examples").glob("*.jpg"))
         ]
-        grain = [rng.normal(0, 6, (720, 1280, 1)).astype(np.int16) for _ in range(5)]
+        grain = [rng.normal(0, 4, (720, 1280, 1)).astype(np.int16) for _ in range(5)]
         path = Path(folder) / "film.mp4"
         with av.open(str(path), "w") as container:
             stream = container.add_stream("libx264", rate=24, options={"preset": "veryfast", "crf": "20"})
