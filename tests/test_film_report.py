@@ -151,7 +151,7 @@ def test_export_writes_everything_and_follows_corrections(tmp_path):
     record = json.loads((tmp_path / "my film.json").read_text())
     assert record["made_from"]["weights"]["sha256"] == "0" and "scenedetect" in record["versions"]
     csv = tmp_path / "my film.csv"
-    csv.write_text(csv.read_text().replace(",MS,0", ",CS,0"))
+    csv.write_text(csv.read_text().replace(",MS,0.92", ",CS,0.92"))
     film_report.export(film.analyze(path, Brightness(), tmp_path))
     assert (
         "CS close-up" in (tmp_path / "my film.vtt").read_text()
