@@ -5,7 +5,7 @@
     answer = classifier.predict("frame.jpg")
     answer.label, answer.confidence, answer.probabilities
 
-A weights file has a card beside it, the same name with .json: what the weights expect and what they reach.
+A weights file has a card beside it (`card_path`): what the weights expect and what they reach.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,11 @@ from .frames import FrameError, list_pictures, load_frame
 from .labels import LABELS, SCALE
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
-FRAMEWORKS = {"pytorch": "mobilenet_v3_large.pt", "tensorflow": "efficientnet_b0.keras"}
+FRAMEWORKS = {
+    "onnx": "mobilenet_v3_large.onnx",
+    "pytorch": "mobilenet_v3_large.pt",
+    "tensorflow": "efficientnet_b0.keras",
+}
 CARD_FIELDS = ("network", "classes", "height", "width", "temperature", "sha256")
 
 
@@ -48,11 +53,21 @@ class Prediction:
     error: str | None = None
 
 
-def load_classifier(framework: str = "pytorch", weights: str | Path | None = None) -> "Classifier":
+def choose_framework(weights: str | Path | None = None) -> str:
+    """Which framework reads `weights`; for the shipped ones ONNX where it is installed and exported, else PyTorch."""
+    for framework, file in FRAMEWORKS.items():
+        if weights and Path(weights).suffix == Path(file).suffix:
+            return framework
+    light = not weights and find_spec("onnxruntime") and (MODELS / FRAMEWORKS["onnx"]).is_file()
+    return "onnx" if light else "pytorch"
+
+
+def load_classifier(framework: str | None = None, weights: str | Path | None = None) -> "Classifier":
     """A classifier with the shipped weights, or with your own `weights` and the card beside them.
 
-    Raises FileNotFoundError or WeightsError, naming the file.
+    Without `framework`, `choose_framework` does. Raises FileNotFoundError or WeightsError, naming the file.
     """
+    framework = framework or choose_framework(weights)
     if framework not in FRAMEWORKS:
         raise WeightsError(f"framework {framework!r} is unknown; use one of {', '.join(FRAMEWORKS)}")
     weights = Path(weights or MODELS / FRAMEWORKS[framework])
@@ -83,7 +98,7 @@ def read_card(weights: str | Path) -> dict:
     with weights.open("rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):
             raise WeightsError(f"{weights}: a Git LFS pointer, not the weights; run `git lfs pull`")
-    path = weights.with_suffix(".json")
+    path = card_path(weights)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such card; it lies beside the weights, `write_card` makes one")
     try:
@@ -106,11 +121,17 @@ def write_card(weights: str | Path, card: dict) -> dict:
     """Write `card` beside `weights`, with the class order and the sha256 filled in; returns the whole card."""
     weights = Path(weights)
     card = {**card, "classes": list(LABELS), "sha256": file_sha256(weights)}
-    path = weights.with_suffix(".json")
+    path = card_path(weights)
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(path)
     return card
+
+
+def card_path(weights: str | Path) -> Path:
+    """Where the card of a weights file is: net.json for net.pt, but net.onnx.json for a net.onnx made from it."""
+    weights = Path(weights)
+    return weights.with_suffix(".onnx.json" if weights.suffix == ".onnx" else ".json")
 
 
 def file_sha256(path: str | Path) -> str:

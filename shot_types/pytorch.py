@@ -73,7 +73,7 @@ class Network:
         network = build()
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=True)
         self.device = pick_device()
-        network.eval().to(self.device, memory_format=torch.channels_last)
+        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
         self.module = _optimised(network) if self.device.type == "cpu" else network
         self.mean, self.std = card.get("mean", MEAN), card.get("std", STD)
 
@@ -82,6 +82,17 @@ class Network:
         with torch.inference_mode():
             x = to_input(torch.from_numpy(batch).to(self.device), self.mean, self.std)
             return self.module(x).cpu().numpy()
+
+    def heat(self, batch: np.ndarray, answer: int) -> np.ndarray:
+        """What spoke for class number `answer`: uint8 RGB (N, height, width, 3) -> float32 (N, rows, columns), >= 0.
+
+        One cell for 32 x 32 pixels. Grad-CAM (Selvaraju et al., ICCV 2017, arXiv 1610.02391) by Captum.
+        """
+        from captum.attr import LayerGradCam  # not above: nothing else needs it
+
+        x = to_input(torch.from_numpy(batch).to(self.device), self.mean, self.std)
+        maps = LayerGradCam(self.network, self.network.features[-1]).attribute(x, answer, relu_attributions=True)
+        return maps.detach().cpu().numpy()[:, 0]
 
 
 def _optimised(network: nn.Module) -> torch.jit.ScriptModule:
