@@ -1,27 +1,37 @@
 # make demo: classify the example pictures.   make test: lint and the whole test suite.
-# make benchmark: speed and memory.           make clean: remove what these made.
+# make demo-light: the same by ONNX Runtime alone, in a .venv-light of its own, without PyTorch and TensorFlow.
+# make export: weights to ONNX.   make benchmark: speed and memory.   make clean: remove what these made.
 PYTHON ?= python3.11
 READY = .venv/.requirements-installed
+LIGHT = .venv-light/.requirements-installed
 
-.PHONY: demo test benchmark clean
+.PHONY: demo demo-light test export benchmark clean
 
 demo: $(READY)
 	@.venv/bin/python tools/demo.py
+
+demo-light: $(LIGHT)
+	@.venv-light/bin/python tools/demo_light.py
 
 test: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m pytest
 
+export: $(READY)
+	@.venv/bin/python tools/export.py
+
 benchmark: $(READY)
 	@.venv/bin/python tools/benchmark.py
 
 clean:
-	rm -rf .venv build
+	rm -rf .venv .venv-light build
 
 $(READY): requirements.txt pyproject.toml
+$(LIGHT): requirements-light.txt pyproject.toml
+$(READY) $(LIGHT):
 	@$(PYTHON) --version | grep -q "Python 3\.11" || { echo "make: Python 3.11 is needed; name it with PYTHON=..."; exit 1; }
-	@echo "Installing requirements.txt into .venv: a few minutes, once"
-	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installing $< into $(@D): minutes, once"
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

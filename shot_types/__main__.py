@@ -26,9 +26,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def classify(args: argparse.Namespace) -> int:
-    """Print one line a picture, and write the table to `--out`, which appears when it is complete."""
+    """Print one line a picture; write the table to `--out`, when it is complete, and heat maps to `--heatmaps`."""
     files = [file for path in args.paths for file in (list_pictures(path) if Path(path).is_dir() else [path])]
-    classifier = load_classifier(args.framework, args.weights)
+    gradients = "pytorch" if args.heatmaps and not args.weights else None  # ONNX has none
+    classifier = load_classifier(args.framework or gradients, args.weights)
+    if args.heatmaps:
+        from .heatmap import write_heat_map  # not above: it takes matplotlib, which a table does without
+
+        args.heatmaps.mkdir(parents=True, exist_ok=True)
     answers = classifier.predict_iter(files, args.batch_size, on_error="skip")
     answers = tqdm(answers, total=len(files), unit="picture", disable=None, leave=False)
     width = min(60, max(len(str(file)) for file in files))
@@ -40,13 +45,16 @@ def classify(args: argparse.Namespace) -> int:
         if writer:
             writer.writerow(["path", "label", "confidence", *SCALE, "error"])
         print(f"{'picture':{width}}  label  confidence   " + "  ".join(f"{label:>4}" for label in SCALE))
-        for answer in answers:
+        for number, answer in enumerate(answers, 1):
             if answer.error:
                 failed += 1
                 tqdm.write(f"error: {answer.error}", file=sys.stderr)
                 values = [None] * len(SCALE)
             else:
                 counts[answer.label] += 1
+                if args.heatmaps:
+                    name = f"{number:04d}_{Path(answer.source).stem}_{answer.label}.jpg"
+                    write_heat_map(classifier, answer.source, answer.label, args.heatmaps / name)
                 values = [f"{answer.probabilities[label]:.4f}" for label in SCALE]
                 shares = "  ".join(f"{answer.probabilities[label]:4.2f}" for label in SCALE)
                 tqdm.write(f"{answer.source[-width:]:{width}}  {answer.label:5}  {answer.confidence:10.2f}   {shares}")
@@ -104,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
     _classifier_options(command)
     command.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures in one go")
     command.add_argument("--out", type=Path, metavar="TABLE.CSV", help="write the table to this file too")
+    command.add_argument(
+        "--heatmaps",
+        type=Path,
+        metavar="FOLDER",
+        help="write pictures of what each label rests on to this folder; takes PyTorch (or --framework tensorflow)",
+    )
     command.set_defaults(run=classify)
     command = commands.add_parser(
         "film",
@@ -125,7 +139,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _classifier_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--framework", choices=FRAMEWORKS, default="pytorch", help="which model answers")
+    command.add_argument(
+        "--framework", choices=FRAMEWORKS, help="which one answers; without it ONNX where it is installed, else PyTorch"
+    )
     command.add_argument("--weights", type=Path, help="your own weights file, with its card (.json) beside it")
 
 

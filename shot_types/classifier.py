@@ -28,9 +28,9 @@ from .labels import LABELS, SCALE
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 FRAMEWORKS = {
-    "onnx": "mobilenet_v3_large.onnx",
     "pytorch": "mobilenet_v3_large.pt",
     "tensorflow": "efficientnet_b0.keras",
+    "onnx": "mobilenet_v3_large.onnx",
 }
 CARD_FIELDS = ("network", "classes", "height", "width", "temperature", "sha256")
 

@@ -4,12 +4,14 @@ Such a map shows which parts of the picture spoke for the label, in cells of 32 
 does not show why they did, nor whether the label is right.
 """
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
 from .classifier import Classifier
-from .frames import load_frame, resize, trim_bars
+from .frames import load_frame, read_image, resize, trim_bars
 from .labels import LABELS
 
 HEIGHT = 360  # pixels: no map is larger, the network looked at less
@@ -19,14 +21,17 @@ def heat_map(classifier: Classifier, rgb: np.ndarray, label: str) -> np.ndarray:
     """A picture in grey, and over it the redder and the yellower the more, what spoke for `label`.
 
     Takes and gives uint8 RGB (height, width, 3). Black bars are cut off, as they are for the network; at most 360
-    lines are given. Raises ValueError where the classifier's framework has no gradients.
+    lines are given. Raises ValueError where the classifier's framework has no gradients or Captum is missing.
     """
     if not hasattr(classifier.network, "heat"):
-        raise ValueError("heat maps need a framework that has gradients; use --framework pytorch")
+        raise ValueError("ONNX gives no gradients, from which heat maps are made; use framework pytorch or tensorflow")
     card = classifier.card
     height, width, pad = card["height"], card["width"], card.get("pad", False)
-    frame = load_frame(rgb, height, width, pad=pad)
-    heat = classifier.network.heat(np.stack([frame]), LABELS.index(label))[0]
+    batch = np.stack([load_frame(rgb, height, width, pad=pad)])
+    try:
+        heat = classifier.network.heat(batch, LABELS.index(label))[0]
+    except ModuleNotFoundError as error:
+        raise ValueError(f"heat maps need the package {error.name}; pip install {error.name}") from None
     shown = trim_bars(rgb)
     scale = min(1, HEIGHT / len(shown))
     if pad:  # in the frame that the network saw
@@ -38,3 +43,10 @@ def heat_map(classifier: Classifier, rgb: np.ndarray, label: str) -> np.ndarray:
     grey = np.asarray(Image.fromarray(shown).convert("L"))[..., None]
     colour = 255 * colormaps["plasma"](heat[..., 0])[..., :3]
     return (grey + 0.7 * heat * (colour - grey)).astype(np.uint8)
+
+
+def write_heat_map(classifier: Classifier, source: str | Path, label: str, out: Path) -> None:
+    """Write the `heat_map` of the picture in the file `source` to the JPEG file `out`."""
+    part = out.with_name(out.name + ".part")
+    Image.fromarray(heat_map(classifier, read_image(source), label)).save(part, "JPEG", quality=90)
+    part.replace(out)

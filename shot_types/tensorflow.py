@@ -79,3 +79,15 @@ class Network:
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """uint8 RGB (N, height, width, 3) -> logits, float32 (N, 5)."""
         return self.answer(tf.constant(batch)).numpy()
+
+    def heat(self, batch: np.ndarray, answer: int) -> np.ndarray:
+        """What spoke for class number `answer`: uint8 RGB (N, height, width, 3) -> float32 (N, rows, columns), >= 0.
+
+        One cell for 32 x 32 pixels. Grad-CAM (Selvaraju et al., ICCV 2017, arXiv 1610.02391).
+        """
+        seen = keras.Model(self.model.input, [self.model.get_layer("top_activation").output, self.model.output])
+        with tf.GradientTape() as tape:
+            maps, logits = seen(batch, training=False)
+            chosen = logits[:, answer]
+        weights = tf.reduce_mean(tape.gradient(chosen, maps), axis=(1, 2), keepdims=True)
+        return tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1)).numpy()

@@ -14,6 +14,7 @@ from PIL import Image
 from shot_types.classifier import load_classifier, write_card
 from shot_types.labels import LABELS, STEP
 from shot_types.pytorch import build, to_input
+from tools.export import export
 
 torch.set_num_threads(1)  # the pictures are tiny, and threads that wait for each other are slower than one
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,6 +158,12 @@ def tensorflow_weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def onnx_weights(pytorch_weights):
+    """The random PyTorch weights, exported."""
+    return export(pytorch_weights, count=3)[0]
+
+
+@pytest.fixture(scope="session")
 def start(tmp_path_factory):
     """A `.keras` file to train from: three layers under the name of EfficientNetB0, which takes long to compile."""
     from shot_types.tensorflow import keras
@@ -174,7 +181,7 @@ def start(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="session", params=["pytorch", "tensorflow"])
+@pytest.fixture(scope="session", params=["pytorch", "tensorflow", "onnx"])
 def framework(request):
     return request.param
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from conftest import textured
 from PIL import Image
 
 from shot_types import LABELS, SCALE, FrameError, WeightsError, load_classifier
-from shot_types.classifier import file_sha256, read_card, softmax, write_card
+from shot_types.classifier import card_path, choose_framework, file_sha256, read_card, softmax, write_card
 from shot_types.frames import load_frame, read_image
 
 
@@ -124,10 +125,10 @@ def damage(card=None, content=None, drop_card=False):
         if content is not None:
             path.write_bytes(content(path.read_bytes()))
         if card is not None:
-            card_path = path.with_suffix(".json")
-            card_path.write_text(json.dumps({**json.loads(card_path.read_text()), **card}))
+            beside = card_path(path)
+            beside.write_text(json.dumps({**json.loads(beside.read_text()), **card}))
         if drop_card:
-            path.with_suffix(".json").unlink()
+            card_path(path).unlink()
 
     return apply
 
@@ -149,7 +150,7 @@ def damage(card=None, content=None, drop_card=False):
 def test_weights_that_cannot_be_used(tmp_path, framework, weights, apply, error, message):
     copy = tmp_path / weights.name
     shutil.copy(weights, copy)
-    shutil.copy(weights.with_suffix(".json"), copy.with_suffix(".json"))
+    shutil.copy(card_path(weights), card_path(copy))
     apply(copy)
     with pytest.raises(error, match=message) as caught:
         load_classifier(framework, copy)
@@ -160,7 +161,7 @@ def test_a_card_that_is_no_card(tmp_path, framework, weights):
     copy = tmp_path / weights.name
     shutil.copy(weights, copy)
     for text, message in (("{", "not a JSON card"), ("[]", "not a JSON card|lacks"), ("{}", "the card lacks network")):
-        copy.with_suffix(".json").write_text(text)
+        card_path(copy).write_text(text)
         with pytest.raises(WeightsError, match=message):
             load_classifier(framework, copy)
 
@@ -182,3 +183,14 @@ def test_training_and_serving_see_identical_pixels(classifier, picture, monkeypa
     list(classifier.predict_iter([picture, picture]))
     expected = load_frame(picture, classifier.card["height"], classifier.card["width"])
     assert all((frame == expected).all() for batch in received for frame in batch) and len(received) == 2
+
+
+def test_weights_tell_their_framework_and_onnx_comes_first(monkeypatch, tmp_path):
+    for name, framework in (("my.onnx", "onnx"), ("my.pt", "pytorch"), ("my.keras", "tensorflow"), ("my", "pytorch")):
+        assert choose_framework(tmp_path / name) == framework
+    monkeypatch.setattr("shot_types.classifier.MODELS", tmp_path)
+    assert choose_framework() == "pytorch"
+    (tmp_path / "mobilenet_v3_large.onnx").touch()
+    assert choose_framework() == "onnx"
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert choose_framework() == "pytorch"

@@ -1,9 +1,10 @@
 """Speed and memory on this machine, all in one run: what `make benchmark` does.
 
 Images/s from JPEG files to labels on the same pictures, 1280 and 1920 pixels wide: (a) the way of the reference
-repository, (b) ours one at a time, (c) ours in batches, (d) reading alone. Rounds take turns, so that a slow
-moment of the machine hits all of them; the median round counts. Then memory; shots/s from 1080p videos to three
-frames each, beside two ffmpeg processes that write the same frames; and a film to its table of shots.
+repository, (b) ours one at a time, (c) ours in batches, (d) reading alone, and the same network in ONNX Runtime (e) one
+at a time, (f) in batches. Rounds take turns, so that a slow moment of the machine hits all of them; the median round
+counts. Then memory; shots/s from 1080p videos to three frames each, beside two ffmpeg processes that write the same
+frames; and a film to its table of shots.
 """
 
 import argparse
@@ -74,6 +75,7 @@ def reference_way():
 
 def speed(framework: str, count: int, rounds: int) -> None:
     from shot_types import load_classifier
+    from shot_types.classifier import FRAMEWORKS, MODELS
     from shot_types.frames import load_frame
 
     reference = reference_way()  # first: TensorFlow cannot be imported before torchvision
@@ -90,6 +92,11 @@ def speed(framework: str, count: int, rounds: int) -> None:
         "c  ours, in batches": lambda files: list(classifier.predict_iter(files)),
         "d  reading alone": read,
     }
+    exported = (MODELS / FRAMEWORKS[framework]).with_suffix(".onnx")
+    if exported.is_file():
+        light = load_classifier("onnx", exported)
+        ways["e  ONNX Runtime, one at a time"] = lambda files: [light.predict(file) for file in files]
+        ways["f  ONNX Runtime, in batches"] = lambda files: list(light.predict_iter(files))
     with tempfile.TemporaryDirectory() as folder:
         files = make_pictures(Path(folder), count)
         seconds = {name: [] for name in ways}
@@ -101,11 +108,11 @@ def speed(framework: str, count: int, rounds: int) -> None:
                 way(files)
                 seconds[name].append(time.perf_counter() - began)
     rates = {name: count / statistics.median(values) for name, values in seconds.items()}
-    a, _, c, d = rates.values()
+    a, _, c, d, *onnx = rates.values()
     print(f"{framework}, {height} x {width}: from JPEG files 1280 and 1920 pixels wide to labels")
     for name, rate in rates.items():
         print(f"  {name:34} {rate:7.1f} images/s   {rate / a:5.2f} x (a)")
-    print(f"  (c) is {c / d:.0%} of (d), the limit\n")
+    print(f"  (c) is {c / d:.0%} of (d), the limit" + (f"; (f) is {onnx[1] / d:.0%}" if onnx else "") + "\n")
 
 
 def first_answer(framework: str) -> None:
@@ -235,7 +242,7 @@ def film_speed(framework: str, seconds: int, shot: float = 4.0) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--framework", choices=["pytorch", "tensorflow"], help="one of them; without it, both")
+    parser.add_argument("--framework", choices=["pytorch", "tensorflow", "onnx"], help="one of them; without it, all")
     parser.add_argument("--count", type=int, default=200, help="pictures in each round, 0 for none")
     parser.add_argument("--shots", type=int, default=60, help="videos to take frames from, 0 for none")
     parser.add_argument("--rounds", type=int, default=5)
@@ -245,15 +252,16 @@ def main() -> None:
     args = parser.parse_args()
     if args.memory_of:
         return memory_of(args.framework, args.memory_of, args.folder)
-    frameworks = [args.framework] if args.framework else ["pytorch", "tensorflow"]
-    for framework in frameworks if args.count else ():
-        speed(framework, args.count, args.rounds)
+    for framework in ([args.framework] if args.framework else ["pytorch", "tensorflow", "onnx"]) if args.count else ():
+        if framework != "onnx":  # measured beside the framework that it was made from
+            speed(framework, args.count, args.rounds)
         first_answer(framework)
         memory(framework)
     if args.shots:
         extraction(args.shots)
     if args.film:
-        film_speed(frameworks[0], args.film)
+        for framework in [args.framework] if args.framework else ["pytorch", "onnx"]:
+            film_speed(framework, args.film)
 
 
 if __name__ == "__main__":

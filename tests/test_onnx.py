@@ -1,0 +1,162 @@
+"""Networks without their framework: what `make export` makes, and what answers with it."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import ROOT, textured
+from test_models import run_readme
+
+from shot_types import LABELS, WeightsError, load_classifier
+from shot_types.classifier import card_path, read_card, write_card
+from shot_types.frames import list_pictures
+from tools import export as tool
+
+SHIPPED = [ROOT / "models/mobilenet_v3_large.onnx", ROOT / "models/efficientnet_b0.onnx"]
+ABSENT = "not exported yet: `make export` writes {}"
+needs_shipped = pytest.mark.skipif(not SHIPPED[0].is_file(), reason=ABSENT.format(SHIPPED[0].name))
+
+
+@pytest.fixture
+def keras_weights(tmp_path):
+    """Four layers under the name of EfficientNetB0, among them the one whose tensors need care in the export."""
+    from shot_types.tensorflow import keras
+
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    picture = layers.Input((None, None, 3))
+    x = layers.Normalization(axis=3)(layers.Rescaling(1 / 255)(picture))
+    x = layers.Conv2D(8, 3, strides=2, activation="swish")(layers.ZeroPadding2D(((0, 1), (0, 1)))(x))
+    x = layers.Dense(5, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    path = tmp_path / "small.keras"
+    keras.Model(picture, x, name="efficientnet_b0").save(path)
+    write_card(path, {"network": "efficientnet_b0", "height": 64, "width": 96, "temperature": 0.05})
+    return path
+
+
+def test_graph_alone_gives_the_probabilities_of_pytorch(pytorch_weights, onnx_weights):
+    """uint8 RGB in, any number of frames, nothing else needed; the same as the whole way through the package."""
+    session = onnxruntime.InferenceSession(str(onnx_weights))
+    (taken,), (given,) = session.get_inputs(), session.get_outputs()
+    assert (taken.name, taken.type, taken.shape[1:]) == ("frames", "tensor(uint8)", [96, 160, 3])
+    assert (given.name, given.type) == ("probabilities", "tensor(float)")
+    frames = np.stack([textured(96, 160, seed) for seed in range(9)])
+    expected = load_classifier("pytorch", pytorch_weights).predict_proba(frames)
+    assert len(set(expected.argmax(axis=1))) > 1
+    for batch in (frames, frames[:1], frames[:4]):
+        (found,) = session.run(None, {"frames": batch})
+        assert found == pytest.approx(expected[: len(batch)], abs=1e-4)
+        assert (found.argmax(axis=1) == expected[: len(batch)].argmax(axis=1)).all()
+
+
+def test_pictures_of_many_sizes_get_the_same_answers(pytorch_weights, onnx_weights):
+    pictures = list(tool.pictures(12))
+    assert len({picture.shape for picture in pictures}) == 12
+    expected = load_classifier("pytorch", pytorch_weights).predict_proba(pictures)
+    assert load_classifier("onnx", onnx_weights).predict_proba(pictures) == pytest.approx(expected, abs=1e-4)
+
+
+def test_metadata_and_card_say_what_it_is(pytorch_weights, onnx_weights):
+    about = onnxruntime.InferenceSession(str(onnx_weights)).get_modelmeta().custom_metadata_map
+    weights, card = read_card(pytorch_weights), read_card(onnx_weights)
+    assert about["classes"] == ",".join(LABELS) and about["sha256 of the weights"] == weights["sha256"]
+    assert (about["height"], about["width"], about["temperature"]) == ("96", "160", "1.5")
+    assert card["sha256 of the weights"] == weights["sha256"] and card["exported from"] == pytorch_weights.name
+    assert card["sha256"] != weights["sha256"] and card_path(onnx_weights).name == "random.onnx.json"
+
+
+def test_keras_networks_are_exported_too(keras_weights):
+    path, difference = tool.export(keras_weights, count=12)
+    assert path == keras_weights.with_suffix(".onnx") and difference <= 1e-4
+    frames = np.stack([textured(64, 96, seed) for seed in range(6)])
+    expected = load_classifier("tensorflow", keras_weights).predict_proba(frames)
+    found = load_classifier("onnx", path).predict_proba(frames)
+    assert np.ptp(expected, axis=0).max() > 0.01 and found == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_graph_that_differs_is_not_written(keras_weights, monkeypatch):
+    def wrong(classifier, path):
+        classifier.card["temperature"] *= 1.1
+        tool.tensorflow_graph(classifier, path)
+        classifier.card["temperature"] /= 1.1
+
+    monkeypatch.setitem(tool.GRAPHS, "tensorflow", wrong)
+    before = sorted(keras_weights.parent.iterdir())
+    with pytest.raises(ValueError, match=r"small\.onnx: differs from small\.keras by .*; not written"):
+        tool.export(keras_weights, count=12)
+    assert sorted(keras_weights.parent.iterdir()) == before
+
+
+def test_only_weights_of_a_framework_are_exported(onnx_weights):
+    with pytest.raises(ValueError, match=r"random\.onnx: only weights of pytorch, tensorflow are exported"):
+        tool.export(onnx_weights)
+
+
+def test_a_graph_for_other_pictures_is_refused(onnx_weights, tmp_path):
+    copy = tmp_path / "copy.onnx"
+    shutil.copy(onnx_weights, copy)
+    write_card(copy, {**read_card(onnx_weights), "height": 144})
+    with pytest.raises(WeightsError, match=r"copy\.onnx: .*takes \[96, 160, 3\]"):
+        load_classifier("onnx", copy)
+
+
+def test_no_framework_is_needed(onnx_weights, picture):
+    """Nor anything else that is not in requirements-light.txt; and for a table not even all of that."""
+    code = (
+        "import sys; heavy = 'torch torchvision tensorflow keras sklearn scipy onnx tf2onnx captum cv2'.split()\n"
+        "sys.modules.update(dict.fromkeys(heavy + ['pandas', 'matplotlib']))\n"
+        "from shot_types.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    call = [sys.executable, "-c", code, "classify", str(picture), "--weights", str(onnx_weights)]
+    run = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert load_classifier("onnx", onnx_weights).predict(picture).label in run.stdout
+
+
+def test_the_light_install_has_no_framework_and_no_other_versions():
+    light, full = (
+        dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / name).read_text(), flags=re.M))
+        for name in ("requirements-light.txt", "requirements.txt")
+    )
+    assert "onnxruntime" in light and not {"torch", "torchvision", "tensorflow", "keras"} & set(light)
+    assert {name: full[name] for name in light if name in full} == {name: light[name] for name in light if name in full}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_files_are_those_of_the_shipped_weights(path):
+    if not path.is_file():
+        pytest.skip(ABSENT.format(path.name))
+    card = read_card(path)
+    weights = read_card(path.with_name(card["exported from"]))
+    assert path.stat().st_size <= 22e6 and card["sha256 of the weights"] == weights["sha256"]
+    pictures = [*tool.pictures(6), *list_pictures(ROOT / "examples")]
+    expected = load_classifier(weights=path.with_name(card["exported from"])).predict_proba(pictures)
+    found = load_classifier("onnx", path).predict_proba(pictures)
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
+
+
+@needs_shipped
+def test_ten_lines_of_the_models_readme_give_the_answers_of_the_package():
+    rows = [line.split() for line in run_readme(onnx=True).splitlines()]
+    answers = load_classifier("onnx").predict(ROOT / "examples")
+    for (path, label, confidence), answer in zip(rows, answers, strict=True):
+        assert answer.source.endswith(path) and label == answer.label
+        assert float(confidence) == pytest.approx(answer.confidence, abs=0.05)  # the package reads JPEG at reduced size
+
+
+@needs_shipped
+def test_the_light_demo_prints_the_table_of_the_notebook():
+    book = nbformat.read(ROOT / "PyTorch_Model_Classifier.ipynb", as_version=4)
+    cell = next(cell for cell in book.cells if "table" in cell.metadata.get("tags", ()))
+    call = [sys.executable, ROOT / "tools/demo_light.py"]
+    printed = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+    expected, found = ([line.split() for line in text.splitlines()] for text in (cell.outputs[0].text, printed))
+    for one, other in zip(expected[1:], found[1:], strict=True):
+        assert one[:2] + one[3:] == other[:2] + other[3:]
+        assert float(one[2]) == pytest.approx(float(other[2]), abs=0.011)
