@@ -22,7 +22,7 @@ def analyze_many(
     paths: str | Path | Iterable[str | Path],
     out: str | Path = "analysis",
     *,
-    framework: str = "pytorch",
+    framework: str | None = None,
     weights: str | Path | None = None,
     workers: int | None = None,
     cluster: str | None = None,
@@ -63,7 +63,7 @@ def analyze_many(
     return table
 
 
-def _one(path: Path, out: Path, framework: str, weights: Path | None, settings: dict) -> pd.DataFrame | str:
+def _one(path: Path, out: Path, framework: str | None, weights: Path | None, settings: dict) -> pd.DataFrame | str:
     """The table of one film, or why there is none."""
     try:
         return analyze(path, _classifier(framework, weights), out, progress=False, **settings)
