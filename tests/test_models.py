@@ -30,17 +30,19 @@ def test_stock_network_takes_the_weights():
     network.load_state_dict(torch.load(path, weights_only=True), strict=True)
 
 
-def run_readme(onnx):
-    """What the Python lines of models/README.md print: those for the .onnx file, or all others."""
+def run_readme(framework):
+    """What the Python lines of models/README.md for one framework print."""
+    imports = {"pytorch": "torch", "tensorflow": "keras", "onnx": "onnxruntime"}
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "models/README.md").read_text(), flags=re.S)
-    code = "\n".join(block for block in blocks if ("onnxruntime" in block) == onnx)
+    others = [word for name, word in imports.items() if name != framework]
+    code = "\n".join(block for block in blocks if not any(word in block for word in others))
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
-def test_the_lines_of_the_models_readme_run_and_agree_with_the_package():
-    printed = run_readme(onnx=False)
-    label, confidence = printed.split()
-    answer = load_classifier().predict(ROOT / "examples/bunny_full.jpg")
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
+def test_the_lines_of_the_models_readme_run_and_agree_with_the_package(framework):
+    label, confidence = run_readme(framework).split()
+    answer = load_classifier(framework).predict(ROOT / "examples/bunny_full.jpg")
     assert label == answer.label and float(confidence) == pytest.approx(answer.confidence, abs=0.05)
 
 

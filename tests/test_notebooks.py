@@ -87,13 +87,21 @@ def test_training_on_tiny_data(tmp_path, name, start, pytorch_weights):
     folder = tmp_path / "data"
     rows = write_dataset(folder)
     weights = tmp_path / "models" / TRAININGS[name]
-    own = {"INITIAL": None, "STUDY_SQUARE": 32}
+    own = {"INITIAL": None, "STUDY_SQUARE": 32, "FIRST": None}
     if name == "TF_Model_Training":
-        own = {"INITIAL": str(start), "LITE0": None, "IMITATE": str(pytorch_weights)}
+        own = {"INITIAL": str(start), "LITE0": None, "IMITATE": str(pytorch_weights), "CROPS": 0}
+        weights.parent.mkdir()
+        other = pd.DataFrame(np.full((len(rows), 5), 0.2), columns=LABELS).assign(
+            path=rows["path"], split=rows["split"]
+        )
+        other[other["split"] == "test"].to_csv(
+            weights.with_name("mobilenet_v3_large_test_predictions.csv"), index=False
+        )
     book = run(
         name,
         tmp_path,
         **own,
+        TEACHER=None,
         DATASET=str(folder),
         RUNS=str(tmp_path / "runs"),
         WEIGHTS=str(weights),
@@ -145,7 +153,7 @@ def test_from_movieshots_as_published_to_the_report(tmp_path, start):
 
     tiny = {
         **{"DATASET": str(data), "INITIAL": None, "RUNS": str(tmp_path / "runs"), "WORKERS": 0, "SEEDS": (1, 2)},
-        **{"HEIGHT": 32, "WIDTH": 48, "EPOCHS": 1, "BATCH_SIZE": 8},
+        **{"HEIGHT": 32, "WIDTH": 48, "EPOCHS": 1, "TEACHER": None, "FIRST": None},
         **{"STUDY_HEIGHT": 32, "STUDY_WIDTH": 48, "STUDY_SQUARE": 32, "STUDY_EPOCHS": 1},
     }
     trained = {name: file for name, file in TRAININGS.items() if name in NAMES}

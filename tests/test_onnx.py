@@ -144,7 +144,7 @@ def test_shipped_files_are_those_of_the_shipped_weights(path):
 
 @needs_shipped
 def test_ten_lines_of_the_models_readme_give_the_answers_of_the_package():
-    rows = [line.split() for line in run_readme(onnx=True).splitlines()]
+    rows = [line.split() for line in run_readme("onnx").splitlines()]
     answers = load_classifier("onnx").predict(ROOT / "examples")
     for (path, label, confidence), answer in zip(rows, answers, strict=True):
         assert answer.source.endswith(path) and label == answer.label
