@@ -48,7 +48,7 @@ def analyze(
     detector: str = "adaptive",
     options: dict | None = None,
     min_shot: float = 0.25,
-    every: float = 1.0,
+    every: float = 0.75,
     most: int = 16,
     progress: bool | None = None,
 ) -> pd.DataFrame:
@@ -156,7 +156,8 @@ class _Pass:
             times = [round(cut.seconds * MICRO) for cut in cuts] + ([] if frame else [now])
             cuts = [time for time in times if time > start]
             # Detectors answer late; the frame at hand when they do is in the new shot, however short that will be.
-            if frame and now >= known and (cuts or not samples or now - samples[-1].time >= gap):
+            wait = gap if len(samples) > 1 else gap // 2
+            if frame and now >= known and (cuts or not samples or now - samples[-1].time >= wait):
                 if len(samples) >= self.most:
                     samples, gap = samples[::2], 2 * gap
                 with self._clock("classifying"):
@@ -195,6 +196,7 @@ class _Pass:
 
     def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path) -> dict:
         seen = [sample for sample in samples if sample.rgb[::4, ::4].std(axis=(0, 1)).max() >= FLAT]
+        seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
         row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
         row |= {"label": "", "confidence": None, **dict.fromkeys(SCALE), "frames": len(seen), "agreement": None}
