@@ -74,14 +74,16 @@ def classify(args: argparse.Namespace) -> int:
 
 def film(args: argparse.Namespace) -> int:
     """Analyse each film, print its shots, and write table, pictures and exports to the folder `--out`."""
-    from . import film, film_report  # not above: they take a second, which `classify` does not need
+    from shot_film import report
+
+    from . import film  # not above: they take a second, which `classify` does not need
 
     classifier = load_classifier(args.framework, args.weights)
     failed = 0
     for path in args.films:
         try:
             table = film.analyze(path, classifier, args.out, detector=args.detector, min_shot=args.min_shot)
-            files = film_report.export(table)
+            files = report.export(table)
         except (ValueError, OSError) as error:
             failed += 1
             print(f"shot_types: {error}", file=sys.stderr)

@@ -12,6 +12,7 @@ from conftest import ROOT, write_video
 from films import Brightness, scene, shots, write_timed
 from PIL import Image
 
+from shot_film import analysis
 from shot_types import SCALE, film, load_classifier
 from shot_types.frames import FrameError, read_video_frame
 
@@ -105,7 +106,7 @@ def test_killed_at_the_very_end(path, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(film, "save", killed)
+        patch.setattr(analysis, "save", killed)
         film.analyze(path, Brightness(), tmp_path)
     again = Brightness()
     table = film.analyze(path, again, tmp_path)

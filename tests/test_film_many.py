@@ -5,7 +5,8 @@ import pytest
 from conftest import write_video
 from films import die_on_a, shots
 
-from shot_types import film, film_many, load_classifier
+from shot_film import many as film_many
+from shot_types import film, load_classifier
 from shot_types.frames import FrameError
 
 

@@ -91,12 +91,8 @@ def test_training_on_tiny_data(tmp_path, name, start, pytorch_weights):
     if name == "TF_Model_Training":
         own = {"INITIAL": str(start), "LITE0": None, "IMITATE": str(pytorch_weights), "CROPS": 0}
         weights.parent.mkdir()
-        other = pd.DataFrame(np.full((len(rows), 5), 0.2), columns=LABELS).assign(
-            path=rows["path"], split=rows["split"]
-        )
-        other[other["split"] == "test"].to_csv(
-            weights.with_name("mobilenet_v3_large_test_predictions.csv"), index=False
-        )
+        other = rows.loc[rows["split"] == "test", ["path"]].assign(**dict.fromkeys(LABELS, 0.2))
+        other.to_csv(weights.with_name("mobilenet_v3_large_test_predictions.csv"), index=False)
     book = run(
         name,
         tmp_path,

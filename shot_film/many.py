@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from .classifier import load_classifier
-from .film import analyze
-from .frames import VIDEO_SUFFIXES, FrameError
+from shot_types.classifier import load_classifier
+from shot_types.frames import VIDEO_SUFFIXES, FrameError
+
+from .analysis import analyze
 
 _classifier = functools.cache(load_classifier)  # once a process
 

@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from opentimelineio.opentime import RationalTime, TimeRange
 from PIL import Image, ImageDraw, ImageOps
 
-from .film import save, write
-from .labels import COLORS, NAMES, SCALE, STEP
+from shot_types.labels import COLORS, NAMES, SCALE, STEP
+
+from .analysis import save, write
 
 MARKERS = {"ECS": "PURPLE", "CS": "CYAN", "MS": "GREEN", "FS": "YELLOW", "LS": "RED", "": "BLACK"}
 """What editing programs have nearest to COLORS."""
@@ -205,7 +206,7 @@ def to_page(table: pd.DataFrame) -> str:
         row["thumbnail"] = "data:image/jpeg;base64," + base64.b64encode(data).decode()
     attrs = {name: value for name, value in table.attrs.items() if name != "folder"}
     data = json.dumps({"shots": rows, "colors": COLORS, "names": NAMES, "scale": SCALE, **attrs})
-    template = Path(__file__).with_name("film_page.html").read_text(encoding="utf-8")
+    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return template.replace("null /* the film */", data.replace("</", "<\\/"))
 
 
