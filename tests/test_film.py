@@ -14,7 +14,7 @@ from PIL import Image
 
 from shot_film import analysis
 from shot_types import SCALE, film, load_classifier
-from shot_types.frames import FrameError, read_video_frame
+from shot_types.frames import FrameError, Video, read_video_frame
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def test_reduced_decoding_of_motion_jpeg_gives_the_same_answer(tmp_path):
                 frame.pts = None
                 container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    with film.Video(path, film.MIN_HEIGHT) as video:
+    with Video(path, analysis.MIN_HEIGHT) as video:
         assert next(video.decode(0)).height == 360
     assert film.analyze(path, Brightness(), tmp_path)["label"].tolist() == ["LS", "MS"]
 
@@ -339,7 +339,11 @@ def test_memory_does_not_grow_with_the_film(tmp_path):
 
 def test_accuracy_of_the_parts(tmp_path, capsys):
     """42 shots of the example pictures in different crops: hard cuts, and every tenth one a dissolve."""
-    pictures = [Image.open(path).convert("RGB") for path in sorted((ROOT / "examples").glob("*.jpg"))]
+    classifier = load_classifier("pytorch")
+    answers = classifier.predict(ROOT / "examples")
+    # Where it hesitates, its answer changes from crop to crop and says nothing about the analysis of films.
+    pictures = [Image.open(answer.source).convert("RGB") for answer in answers if answer.confidence > 0.7]
+    assert len({answer.label for answer in answers if answer.confidence > 0.7}) >= 3
     rng, frames, starts, hard, last = np.random.default_rng(0), [], [], [], None
     for number in range(42):
         picture = pictures[number % len(pictures)]
@@ -359,7 +363,6 @@ def test_accuracy_of_the_parts(tmp_path, capsys):
         frames += shot
         last = shot[-1]
     path = write_video(tmp_path / "film.mp4", frames)
-    classifier = load_classifier("pytorch")
     table = film.analyze(path, classifier, tmp_path)
     found = [round(seconds * 24) for seconds in table["start_seconds"][1:]]
     right = sum(any(abs(cut - frame) <= 1 for frame in found) for cut in hard)
