@@ -139,7 +139,7 @@ def test_load_frame_is_what_the_data_set_reads(tiny_dataset):
     assert (data[0][0].numpy() == load_frame(tiny_dataset["file"][0], 32, 48)).all()
 
 
-def test_two_processes_learn_like_one_with_the_doubled_batch(tmp_path):
+def test_two_processes_learn_like_one_with_the_doubled_batch(tmp_path, pytorch_weights):
     """Under torchrun, on the processor; without dropout and batch statistics, which differ between the two."""
     write_dataset(tmp_path / "data", 45)
     script = tmp_path / "two.py"
@@ -149,7 +149,7 @@ def test_two_processes_learn_like_one_with_the_doubled_batch(tmp_path):
         "torch.set_num_threads(1)\n"
         "for layer in (torch.nn.BatchNorm2d, torch.nn.Dropout):\n"
         "    layer.train = lambda self, mode=True: torch.nn.Module.train(self, False)\n"
-        "recipe = Recipe(initial=None, height=32, width=48, epochs=2, batch_size=int(sys.argv[1]), lr=3e-3, frozen=0)\n"
+        "recipe = Recipe(sys.argv[4], 32, 48, epochs=2, batch_size=int(sys.argv[1]), lr=1e-4, frozen=0, average=0.5)\n"
         "train(read_dataset(sys.argv[2]), recipe, sys.argv[3], workers=0)\n"
     )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -157,6 +157,7 @@ def test_two_processes_learn_like_one_with_the_doubled_batch(tmp_path):
     runs = []
     for name, start, batch in (("one", [sys.executable], 8), ("two", torchrun, 4)):
         call = [*start, str(script), str(batch), str(tmp_path / "data"), str(tmp_path / name)]
+        call.append(str(pytorch_weights))
         subprocess.run(call, env=environment, capture_output=True, check=True)
         runs.append(torch.load(tmp_path / name / "last.pt", weights_only=True))
     for column in ("loss", "val loss"):
