@@ -15,12 +15,36 @@ from conftest import ROOT, SHOTMIX
 from shot_types import LABELS, load_classifier, report
 from shot_types.dataset import measured, read_dataset
 
-CARD = json.loads((ROOT / "models/mobilenet_v3_large.json").read_text())
+NETWORKS = {"mobilenet_v3_large": "pytorch", "efficientnet_b0": "tensorflow"}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def predictions():
-    return pd.read_csv(ROOT / "models/mobilenet_v3_large_test_predictions.csv")
+def card(network):
+    return json.loads((ROOT / f"models/{network}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def predictions(network):
+    return pd.read_csv(ROOT / f"models/{network}_test_predictions.csv")
+
+
+def test_keras_opens_the_file_alone_and_takes_integers_and_floats():
+    path = ROOT / "models/efficientnet_b0.keras"
+    assert path.stat().st_size <= 20e6
+    code = (
+        "import sys, keras, numpy as np; model = keras.saving.load_model(sys.argv[1], safe_mode=True)\n"
+        "x = np.random.default_rng(0).integers(0, 256, (2, 144, 256, 3), np.uint8)\n"
+        "a, b = (model.predict(v, verbose=0) for v in (x, x.astype('float32')))\n"
+        "print(a.shape, np.abs(a - b).max() < 1e-5, np.abs(a.sum(1) - 1).max() < 1e-5)"
+    )
+    call = [sys.executable, "-c", code, str(path)]
+    printed = subprocess.run(call, cwd="/", capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "(2, 5) True True"
 
 
 def test_stock_network_takes_the_weights():
@@ -46,32 +70,32 @@ def test_the_lines_of_the_models_readme_run_and_agree_with_the_package(framework
     assert label == answer.label and float(confidence) == pytest.approx(answer.confidence, abs=0.05)
 
 
-def test_card_figures_follow_from_the_shipped_predictions(predictions):
+def test_card_figures_follow_from_the_shipped_predictions(card, predictions):
     proba = predictions[list(LABELS)].to_numpy()
     assert proba.sum(axis=1) == pytest.approx(np.ones(len(predictions)), abs=1e-4)
     figures = report.summary(predictions["label"], proba)
-    assert CARD["test"]["frames"] == len(predictions)
+    assert card["test"]["frames"] == len(predictions)
     for name, value in figures.items():
-        assert CARD["test"][name] == pytest.approx(value, abs=1e-4)
+        assert card["test"][name] == pytest.approx(value, abs=1e-4)
 
 
 def test_confidence_means_something(predictions):
     assert report.expected_calibration_error(predictions["label"], predictions[list(LABELS)].to_numpy()) <= 0.05
 
 
-def test_readme_quotes_the_card():
+def test_readme_quotes_the_card(card):
     text = (ROOT / "README.md").read_text()
     for name in ("accuracy", "macro-F1", "unambiguous accuracy", "within one step"):
-        assert f"{CARD['test'][name]:.3f}" in text
+        assert f"{card['test'][name]:.3f}" in text
 
 
 @pytest.mark.shotmix
-def test_shipped_predictions_are_those_of_the_shipped_weights(predictions):
+def test_shipped_predictions_are_those_of_the_shipped_weights(network, predictions):
     table = measured(read_dataset(SHOTMIX), "test")
     assert predictions["path"].tolist() == table["path"].tolist()
     assert predictions["label"].tolist() == table["label"].tolist()
     some = np.random.default_rng(0).choice(len(table), 120, replace=False)
-    proba = load_classifier().predict_proba(table["file"].iloc[some])
+    proba = load_classifier(NETWORKS[network]).predict_proba(table["file"].iloc[some])
     assert proba == pytest.approx(predictions[list(LABELS)].to_numpy()[some], abs=2e-3)
 
 
