@@ -4,6 +4,7 @@
 PYTHON ?= python3.11
 READY = .venv/.requirements-installed
 LIGHT = .venv-light/.requirements-installed
+RIGHT_PYTHON = $(PYTHON) --version | grep -q "Python 3\.11" || { echo "make: Python 3.11 is needed; name it with PYTHON=..."; exit 1; }
 
 .PHONY: demo demo-light test export benchmark clean
 
@@ -28,10 +29,18 @@ clean:
 	rm -rf .venv .venv-light build
 
 $(READY): requirements.txt pyproject.toml
+	@$(RIGHT_PYTHON)
+	@echo "Installing requirements.txt into .venv: a few minutes, once"
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# Kept under 500 MB: no byte code but that of what is used, and none of what comes along and nothing here runs.
 $(LIGHT): requirements-light.txt pyproject.toml
-$(READY) $(LIGHT):
-	@$(PYTHON) --version | grep -q "Python 3\.11" || { echo "make: Python 3.11 is needed; name it with PYTHON=..."; exit 1; }
-	@echo "Installing $< into $(@D): minutes, once"
-	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(RIGHT_PYTHON)
+	@echo "Installing requirements-light.txt into .venv-light: a minute, once"
+	@test -x .venv-light/bin/python || $(PYTHON) -m venv .venv-light
+	@.venv-light/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-light.txt
+	@.venv-light/bin/python -m pip uninstall --quiet --yes setuptools
+	@rm -rf .venv-light/lib/python3.11/site-packages/pandas/tests
 	@touch $@
