@@ -35,12 +35,12 @@ $(READY): requirements.txt pyproject.toml
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-# Kept under 500 MB: no byte code but that of what is used, and none of what comes along and nothing here runs.
+# Kept under 500 MB: byte code only of what is used, and without pip and what else nothing here runs.
 $(LIGHT): requirements-light.txt pyproject.toml
 	@$(RIGHT_PYTHON)
 	@echo "Installing requirements-light.txt into .venv-light: a minute, once"
-	@test -x .venv-light/bin/python || $(PYTHON) -m venv .venv-light
+	@$(PYTHON) -m venv .venv-light
 	@.venv-light/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-light.txt
-	@.venv-light/bin/python -m pip uninstall --quiet --yes setuptools
+	@.venv-light/bin/python -m pip uninstall --quiet --yes setuptools pip
 	@rm -rf .venv-light/lib/python3.11/site-packages/pandas/tests
 	@touch $@
