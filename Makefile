@@ -42,5 +42,5 @@ $(LIGHT): requirements-light.txt pyproject.toml
 	@$(PYTHON) -m venv .venv-light
 	@.venv-light/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-light.txt
 	@.venv-light/bin/python -m pip uninstall --quiet --yes setuptools pip
-	@rm -rf .venv-light/lib/python3.11/site-packages/pandas/tests
+	@cd .venv-light/lib/python3.11/site-packages && rm -rf pandas/tests matplotlib/tests
 	@touch $@
