@@ -29,7 +29,7 @@ def run(name, folder, **parameters):
     cell, known = parameters_cell(book)
     assert set(parameters) <= known, f"not parameters of {name}: {set(parameters) - known}"
     cell.source += "\n" + "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-    NotebookClient(book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(book, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
     return book
 
 
