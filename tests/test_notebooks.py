@@ -63,7 +63,9 @@ def test_one_parameters_cell_and_no_path_of_one_machine(name):
     assert str(ROOT) not in nbformat.writes(read(name))
 
 
-def test_classifier_on_another_picture_and_weights(tmp_path, framework, weights):
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])  # ONNX has no notebook
+def test_classifier_on_another_picture_and_weights(tmp_path, framework, request):
+    weights = request.getfixturevalue(f"{framework}_weights")
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for number in range(2):
