@@ -6,12 +6,13 @@ The package's `movenet-multipose.json` and `.bin` are a graph for TensorFlow.js;
 import json
 from pathlib import Path
 
+import shot_types.tensorflow  # noqa: F401  before TensorFlow, which it quietens
+
+# isort: split
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
 from PIL import Image
-
-from shot_types import tensorflow as room  # noqa: F401  (first: it quietens TensorFlow)
 
 HEIGHT, WIDTH = 256, 448  # multiples of 32, 7:4
 

@@ -1,4 +1,4 @@
-"""The PyTorch room: MobileNetV3-Large, its weights and its answers. Training is in `pytorch_training`."""
+"""The PyTorch room: MobileNetV3-Large, its weights and its answers. Training is in `shot_training`."""
 
 import os
 import sys

@@ -86,6 +86,15 @@ def test_weights_of_another_network(tmp_path, kind):
         load_classifier("tensorflow", path)
 
 
+@pytest.fixture
+def small_weights(start, tmp_path):
+    """`start` with a card: weights that load quickly."""
+    weights = tmp_path / "small.keras"
+    weights.write_bytes(start.read_bytes())
+    write_card(weights, {"network": "efficientnet_b0", "height": 96, "width": 160, "temperature": 1.0})
+    return weights
+
+
 @pytest.mark.parametrize(
     "order",
     [
@@ -94,14 +103,11 @@ def test_weights_of_another_network(tmp_path, kind):
         "import tensorflow; use('pytorch'); use('tensorflow')",
     ],
 )
-def test_both_frameworks_in_one_process(start, pytorch_weights, tmp_path, order):
+def test_both_frameworks_in_one_process(small_weights, pytorch_weights, order):
     """Imported carelessly after TensorFlow, torchvision aborts the process: see `shot_types.pytorch`."""
-    weights = tmp_path / "small.keras"
-    weights.write_bytes(start.read_bytes())
-    write_card(weights, {"network": "efficientnet_b0", "height": 96, "width": 160, "temperature": 1.0})
     code = (
         "import sys, numpy as np; from shot_types import load_classifier\n"
-        f"files = {{'tensorflow': {str(weights)!r}, 'pytorch': {str(pytorch_weights)!r}}}\n"
+        f"files = {{'tensorflow': {str(small_weights)!r}, 'pytorch': {str(pytorch_weights)!r}}}\n"
         "picture = np.full((96, 160, 3), 90, np.uint8)\n"
         "def use(name): print(name, load_classifier(name, files[name]).predict(picture).label)\n"
     )
@@ -113,17 +119,14 @@ def test_both_frameworks_in_one_process(start, pytorch_weights, tmp_path, order)
 
 
 @pytest.mark.parametrize(("framework", "other"), [("pytorch", "tensorflow"), ("tensorflow", "torch")])
-def test_one_framework_is_enough(framework, other, start, pytorch_weights, tmp_path):
-    weights = tmp_path / "small.keras"
-    weights.write_bytes(start.read_bytes())
-    write_card(weights, {"network": "efficientnet_b0", "height": 96, "width": 160, "temperature": 1.0})
+def test_one_framework_is_enough(framework, other, small_weights, pytorch_weights):
     code = (
         "from importlib.machinery import PathFinder\n"
         f"absent = ({other!r}, 'torchvision' if {other!r} == 'torch' else 'keras')\n"
         "find = PathFinder.find_spec\n"
         "PathFinder.find_spec = lambda name, *where: None if name.split('.')[0] in absent else find(name, *where)\n"
         "from shot_types import load_classifier, WeightsError\n"
-        f"load_classifier({framework!r}, {str(weights if framework == 'tensorflow' else pytorch_weights)!r})\n"
+        f"load_classifier({framework!r}, {str(small_weights if framework == 'tensorflow' else pytorch_weights)!r})\n"
         f"try: load_classifier({'pytorch' if other == 'torch' else other!r}, {str(pytorch_weights)!r})\n"
         "except WeightsError as error: print(error)"
     )
