@@ -20,6 +20,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
+import av
 import numpy as np
 import pandas as pd
 import scenedetect
@@ -28,6 +29,7 @@ from PIL import Image
 from scenedetect.common import FrameTimecode, Timecode
 from tqdm import tqdm
 
+from shot_types.files import write
 from shot_types.frames import FrameError, Video, check_file, trim_bars
 from shot_types.labels import LABELS, SCALE
 
@@ -150,7 +152,7 @@ class _Pass:
             with self._clock("cut detection"):
                 if frame:
                     at = FrameTimecode(Timecode(now, Fraction(1, MICRO)), fps=self.rate)
-                    cuts = self.finder.process_frame(at, self.video.small_bgr(frame, CUT_WIDTH))
+                    cuts = self.finder.process_frame(at, self._small(frame))
                 else:
                     cuts = self.finder.post_process(at)
             times = [round(cut.seconds * MICRO) for cut in cuts] + ([] if frame else [now])
@@ -220,15 +222,13 @@ class _Pass:
             thumbnail.save(folder / f"{number:04d}.jpg", quality=85)
         return row
 
+    def _small(self, frame: av.VideoFrame) -> np.ndarray:
+        """For cut detection: as it lies in the file, blue first, the same size for all frames, quickly made."""
+        height = max(2, round(CUT_WIDTH * self.video.shape[0] / self.video.shape[1]))
+        return frame.to_ndarray(format="bgr24", width=CUT_WIDTH, height=height, interpolation="FAST_BILINEAR")
+
     def _timecode(self, time: int) -> str:
         return RationalTime(self.start_frame + round(time / MICRO * self.rate), self.rate).to_timecode()
-
-
-def write(path: Path, data: str | bytes) -> None:
-    """Write a file under another name, then rename it."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_bytes(data.encode() if isinstance(data, str) else data)
-    fresh.replace(path)
 
 
 def save(table: pd.DataFrame, path: str | Path) -> None:

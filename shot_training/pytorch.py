@@ -16,73 +16,86 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from shot_types.dataset import measured
+from shot_types.files import replacing
 from shot_types.pytorch import build, pick_device, to_input
 
-from .recipe import Recipe
+from .recipe import Recipe, fingerprint
 from .targets import hard_targets, scores
-from .teacher import PARTS, Teacher, part_map
+from .teacher import PARTS, Teacher, moved, part_map, sizes
+
+SIZES = 55
+"""Numbers that `teacher.sizes` gives."""
 
 
 class FrameDataset(Dataset):
-    """Frames as uint8 RGB tensors (height, width, 3), their targets, and maps of body parts where there are poses.
+    """Frames as uint8 RGB tensors (height, width, 3), their targets, and where there are poses `part_map` and `sizes`.
 
-    `boxes` are the views of `Recipe.views`; augmented when `epoch` is given.
+    `boxes` are the views of `Recipe.views`, `usual` mean and deviation of the sizes; augmented when `epoch` is given.
     """
 
-    def __init__(self, files, targets, recipe, epoch=None, boxes=None, poses=None):
+    def __init__(self, files, targets, recipe, epoch=None, boxes=None, poses=None, usual=(0, 1)):
         self.files, self.targets, self.recipe, self.epoch = list(files), targets, recipe, epoch
-        self.boxes, self.poses = [None] * len(self.files) if boxes is None else list(boxes), poses
+        self.boxes, self.poses, self.usual = [None] * len(self.files) if boxes is None else list(boxes), poses, usual
 
     def __len__(self):
         return len(self.files)
 
     def __getitem__(self, i):
         rgb, place = self.recipe.frame(self.files[i], self.epoch, i, self.boxes[i])
-        parts = np.zeros(0, np.float32)
+        parts = size = np.zeros(0, np.float32)
         if self.poses is not None:
-            parts = part_map(self.poses[i], place, self.recipe.height, self.recipe.width)
-        return torch.from_numpy(rgb.copy()), torch.from_numpy(self.targets[i]), torch.from_numpy(parts)
+            pose = moved(self.poses[i], place, self.recipe.height, self.recipe.width)
+            parts = part_map(pose, self.recipe.height, self.recipe.width)
+            size = np.clip((sizes(pose) - self.usual[0]) / self.usual[1], -3, 3).astype(np.float32)
+        return tuple(map(torch.from_numpy, (rgb.copy(), self.targets[i], parts, size)))
 
 
-class PartsHead(nn.Module):
-    """The second task: where body parts are, from the features at 1/16 and 1/32 of the size. Dropped after training."""
+class PersonsHead(nn.Module):
+    """The second task, dropped after training: to measure persons as the teacher does.
+
+    Where the parts of bodies are, from the features at 1/16 and 1/32 of the size; and how large persons are and what
+    can be seen of them, from the features that the classes come from.
+    """
 
     def __init__(self):
         super().__init__()
+        self.sizes = nn.Linear(1280, SIZES)
         self.middle, self.last = nn.Conv2d(112, len(PARTS), 1), nn.Conv2d(960, len(PARTS), 1)
         for layer in (self.middle, self.last):
             nn.init.constant_(layer.bias, -3.0)  # parts are rare
 
-    def forward(self, network: nn.Module, x: torch.Tensor, parts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits (N, 5) of `network`, as it gives them itself, and the loss of this task against `parts`."""
+    def forward(self, network: nn.Module, x, parts, sizes) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (N, 5) of `network`, as it gives them itself, and the loss of this task."""
         for number, block in enumerate(network.features):
             x = block(x)
             if number == 12:
                 middle = x
-        logits = network.classifier(network.avgpool(x).flatten(1))
+        pooled = network.classifier[:3](network.avgpool(x).flatten(1))
         coarse = nn.functional.adaptive_max_pool2d(parts, x.shape[2:])
         loss = sum(
             nn.functional.binary_cross_entropy_with_logits(answer, truth, pos_weight=torch.tensor(4.0))
             for answer, truth in ((self.middle(middle), parts), (self.last(x), coarse))
         )
-        return logits, loss
+        # Twice: so weighted, both halves are about as large as the loss of the first task.
+        loss = loss + 2 * nn.functional.smooth_l1_loss(self.sizes(pooled), sizes, beta=0.5)
+        return network.classifier[3](pooled), loss
 
 
 class Task(nn.Module):
-    """What is learned: batch, targets and maps of body parts -> the two losses. `head` is None where there is no map.
+    """What is learned: batch, targets and measures of persons -> the two losses. `head` is None where there are none.
 
     Under torchrun, DistributedDataParallel wraps this module.
     """
 
-    def __init__(self, network: nn.Module, head: PartsHead | None):
+    def __init__(self, network: nn.Module, head: PersonsHead | None):
         super().__init__()
         self.network, self.head = network, head
 
-    def forward(self, x: torch.Tensor, y: torch.Tensor, parts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x, y, parts, sizes) -> tuple[torch.Tensor, torch.Tensor]:
         """Cross-entropy of the network against the targets `y`, and the loss of the head, 0 without one."""
         if self.head is None:
             return nn.functional.cross_entropy(self.network(x), y), x.new_zeros(())
-        logits, extra = self.head(self.network, x, parts)
+        logits, extra = self.head(self.network, x, parts, sizes)
         return nn.functional.cross_entropy(logits, y), extra
 
 
@@ -112,11 +125,11 @@ def train(
 ) -> pd.DataFrame:
     """Train on the split "train" of a table from `dataset.read_dataset`; measure each epoch on "val".
 
-    A `teacher` gives its targets, its crops and, where the recipe has weight on them, the places of body parts.
+    A `teacher` gives its targets, its crops and, where the recipe has weight on them, the measures of persons.
 
     `folder` gets a checkpoint after every epoch, so that a second call goes on where the first was stopped, and
     `best.pt`: the averaged weights of the epoch that was best on val, a plain state dict. Returns one row an
-    epoch: losses, scores, seconds. Raises ValueError when `folder` holds a run of another recipe.
+    epoch: losses, scores, seconds. Raises ValueError when `folder` holds a run of another recipe or data set.
 
     Under torchrun every process calls this, and each takes batches of the recipe's size, so two processes learn from
     twice as many frames in a step; the first one measures and writes, and the others return the losses alone.
@@ -128,16 +141,20 @@ def train(
     torch.manual_seed(0)  # one start for every seed: only runs from one start can be averaged
     rows, val = recipe.rows(table), measured(table, "val")
     views, targets = recipe.views(rows, teacher)
-    poses = teacher.poses[views["view"]] if teacher is not None and recipe.parts else None
+    poses, usual = None, (0, 1)
+    if teacher is not None and recipe.parts:
+        poses, known = teacher.poses[views["view"]], np.stack([sizes(pose) for pose in teacher.poses])
+        usual = known.mean(0), known.std(0) + 1e-3
     network = build(recipe.initial).to(device, memory_format=torch.channels_last)
     network.features[: recipe.frozen].requires_grad_(False)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
-    head = PartsHead().to(device)
+    head = PersonsHead().to(device)
     optimizer = _optimizer(nn.ModuleList([network, head]), recipe)
     together = processes * recipe.batch_size
     schedule = _schedule(optimizer, recipe.epochs * max(1, len(recipe.order(rows, 0, targets)) // together))
     state = {"network": network, "averaged": averaged, "head": head, "optimizer": optimizer, "schedule": schedule}
-    history = _resume(folder, recipe, state)
+    learned = {"recipe": recipe.as_dict(), "data set": fingerprint(views, targets)}
+    history = _resume(folder, learned, state)
     task = Task(network, head if poses is not None else None)
     task = DistributedDataParallel(task) if processes > 1 else task
     for epoch in range(len(history), recipe.epochs):
@@ -146,7 +163,7 @@ def train(
         torch.manual_seed(1000 * recipe.seed + epoch + 10**6 * rank)
         chosen = recipe.order(rows, epoch, targets)
         shown, seen = views.iloc[chosen], None if poses is None else poses[chosen]
-        data = FrameDataset(shown["file"], targets[chosen], recipe, epoch, shown["box"], seen)
+        data = FrameDataset(shown["file"], targets[chosen], recipe, epoch, shown["box"], seen, usual)
         mine = range(rank, len(data) // processes * processes, processes)
         loader = DataLoader(
             data, recipe.batch_size, sampler=mine, num_workers=workers, drop_last=len(mine) >= recipe.batch_size
@@ -154,8 +171,8 @@ def train(
         network.train()
         network.features[: recipe.frozen].eval()
         losses = []
-        for x, y, parts in tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", mininterval=2, leave=False):
-            loss, extra = task(to_input(x.to(device)), y.to(device), parts.to(device))
+        for x, *truth in tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", mininterval=2, leave=False):
+            loss, extra = task(to_input(x.to(device)), *(part.to(device) for part in truth))
             optimizer.zero_grad()
             (loss + recipe.parts * extra).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -174,16 +191,14 @@ def train(
         if history[-1]["score"] == max(row["score"] for row in history):
             save(averaged.module.state_dict(), folder / "best.pt")
         state_dicts = {name: part.state_dict() for name, part in state.items()}
-        save({**state_dicts, "history": history, "recipe": recipe.as_dict()}, folder / "last.pt")
+        save({**state_dicts, "history": history, **learned}, folder / "last.pt")
     return pd.DataFrame(history)
 
 
 def save(value: dict, path: str | Path) -> None:
-    """`torch.save` under another name first, so that `path` is never half written."""
-    path = Path(path)
-    part = path.with_suffix(".part")
-    torch.save(value, part)
-    part.replace(path)
+    """`torch.save`; `path` is never half written."""
+    with replacing(path) as part:
+        torch.save(value, part)
 
 
 def average_weights(files: list[Path]) -> dict:
@@ -217,14 +232,16 @@ def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sc
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def _resume(folder: Path, recipe: Recipe, state: dict) -> list[dict]:
+def _resume(folder: Path, learned: dict, state: dict) -> list[dict]:
     """Put the last checkpoint of `folder` into `state`; the history so far, empty when there is none."""
     path = folder / "last.pt"
     if not path.exists():
         return []
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    if checkpoint["recipe"] != recipe.as_dict():
-        raise ValueError(f"{folder}: holds a run of another recipe; remove it or name another folder")
-    for name, part in state.items():
-        part.load_state_dict(checkpoint[name])
+    for what, value in learned.items():
+        if checkpoint.get(what, value) != value:
+            raise ValueError(f"{folder}: holds a run of another {what}; remove it or name another folder")
+    if len(checkpoint["history"]) < learned["recipe"]["epochs"]:  # a finished run is read, not gone on with
+        for name, part in state.items():
+            part.load_state_dict(checkpoint[name])
     return checkpoint["history"]

@@ -1,6 +1,7 @@
 """The `Recipe` of a training run, and the frames, targets and order of each epoch that follow from it; no framework."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ class Recipe:
     crops: int = 0
     """So many crops that a teacher has labelled are shown in an epoch, beside the frames."""
     parts: float = 0.0
-    """Weight of the second task: to say where the teacher sees the parts of bodies."""
+    """Weight of the second task: to measure persons as the teacher does."""
     seed: int = 0
 
     def as_dict(self) -> dict:
@@ -106,3 +107,8 @@ class Recipe:
             return rgb, np.eye(2, 3)
         rng = np.random.default_rng((self.seed, epoch, position))
         return (augment if self.film_augment else flip)(rgb, rng)
+
+
+def fingerprint(views: pd.DataFrame, targets: np.ndarray) -> str:
+    """Names what a run learns from, so that a run on other data or of another teacher is not taken for it."""
+    return hashlib.sha256("\n".join(views["path"]).encode() + targets.tobytes()).hexdigest()[:16]

@@ -18,6 +18,7 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 from sklearn.model_selection import GroupKFold
 from tqdm.auto import tqdm
 
+from shot_types.files import replacing
 from shot_types.frames import read_image, trim_bars
 
 PARTS = ((0,), (1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16))
@@ -49,6 +50,30 @@ def measures(pose: np.ndarray, aspect: float) -> np.ndarray:
     tallest, smallest = (heights[sure].max(), heights[sure].min()) if sure.any() else (0, 0)
     visible = points[..., 2]
     return np.array([*out, sure.sum(), tallest, smallest, visible.max(), (visible > 0.3).sum()])
+
+
+def sizes(pose: np.ndarray) -> np.ndarray:
+    """The `measures` of a pose that a network sees squeezed to 16:9 and perhaps mirrored: float32 (55,).
+
+    The aspect is left out, and of left and right the mean score counts.
+    """
+    values, out = measures(pose, 16 / 9)[1:], []
+    for person in (values[:33], values[33:66]):
+        out += [*person[:16], *(person[16:][list(part)].mean() for part in PARTS)]
+    return np.array([*out, *values[66:]], np.float32)
+
+
+def moved(pose: np.ndarray, place: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The pose in a picture of `height` x `width` pixels after the map `place` of `augment`; boxes stay upright."""
+    out, size = pose.astype(float), np.array([width, height])
+    points, corners = out[:, :51].reshape(6, 17, 3), out[:, 51:55].reshape(6, 2, 2)
+
+    def go(at):  # y, x as shares -> the same after the map
+        return ((at[..., ::-1] * size - 0.5) @ place[:, :2].T + place[:, 2] + 0.5)[..., ::-1] / size[::-1]
+
+    points[..., :2] = go(points[..., :2])
+    corners[:] = np.sort(go(corners), axis=1)
+    return out
 
 
 def propose_crop(shape: tuple[int, int], pose: np.ndarray, rng: np.random.Generator) -> tuple[float, ...]:
@@ -106,10 +131,9 @@ def find_poses(rows: pd.DataFrame, find, crops: dict[str, int], cache: str | Pat
                 poses.append(pose if box == WHOLE else find(view))
         if number % 200 == 0 or number == len(left):
             table = pd.DataFrame(views, columns=["path", *BOX, "aspect"])
-            part = cache.with_name("part-" + cache.name)
             columns = {"path": table["path"].to_numpy(str), "view": table[list(BOX)].to_numpy(float)}
-            np.savez_compressed(part, **columns, aspect=table["aspect"].to_numpy(float), poses=np.stack(poses))
-            part.replace(cache)
+            with replacing(cache) as part, part.open("wb") as file:
+                np.savez_compressed(file, **columns, aspect=table["aspect"].to_numpy(float), poses=np.stack(poses))
     return pd.DataFrame(views, columns=["path", *BOX, "aspect"]), np.stack(poses)
 
 
@@ -149,11 +173,8 @@ def cut(rgb: np.ndarray, box) -> np.ndarray:
     return rgb[top:bottom, left:right]
 
 
-def part_map(pose: np.ndarray, place: np.ndarray, height: int, width: int, stride: int = 16) -> np.ndarray:
-    """Where the body's parts are: float32 (9, height / stride, width / stride), rounded up; 1 at a key point.
-
-    `place` is the map of `augment` for a picture of `height` x `width` pixels, `pose` that of the picture before it.
-    """
+def part_map(pose: np.ndarray, height: int, width: int, stride: int = 16) -> np.ndarray:
+    """Where the body's parts are: float32 (9, height / stride, width / stride), rounded up; 1 at a key point."""
     rows, columns = -(-height // stride), -(-width // stride)
     points = pose[pose[:, 55] > 0.2, :51].reshape(-1, 17, 3).astype(np.float32)
     out = np.zeros((len(PARTS), rows, columns), np.float32)
@@ -161,7 +182,7 @@ def part_map(pose: np.ndarray, place: np.ndarray, height: int, width: int, strid
     for number, part in enumerate(PARTS):
         for point_y, point_x, score in points[:, list(part)].reshape(-1, 3):
             if score > SEEN:
-                at_x, at_y = (place @ (point_x * width - 0.5, point_y * height - 0.5, 1) + 0.5) / stride - 0.5
+                at_x, at_y = point_x * width / stride - 0.5, point_y * height / stride - 0.5
                 spot = np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * 0.7**2)) * min(1.0, 1.5 * score)
                 np.maximum(out[number], spot, out=out[number])
     return out
@@ -180,17 +201,14 @@ class Teacher:
 
     def save(self, path: str | Path) -> None:
         """Write everything to one .npz file; poses and targets keep three decimals."""
-        path = Path(path)
-        part = path.with_name("part-" + path.name)
-        views = self.table[list(BOX)].to_numpy(np.float32)
-        np.savez_compressed(
-            part,
-            path=self.table["path"].to_numpy(str),
-            view=views,
-            targets=np.round(self.targets * 1000).astype(np.uint16),
-            poses=np.round(np.clip(self.poses, -1, 2) * 1000).astype(np.int16),
-        )
-        part.replace(path)
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez_compressed(
+                file,
+                path=self.table["path"].to_numpy(str),
+                view=self.table[list(BOX)].to_numpy(np.float32),
+                targets=np.round(self.targets * 1000).astype(np.uint16),
+                poses=np.round(np.clip(self.poses, -1, 2) * 1000).astype(np.int16),
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> "Teacher":

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from shot_types.dataset import measured
 
-from .recipe import Recipe
+from .recipe import Recipe, fingerprint
 from .targets import scores
 from .teacher import Teacher
 
@@ -91,7 +91,7 @@ def train(
     `folder` gets a checkpoint after every epoch, so that a second call goes on where the first was stopped, and
     `best.keras`: the averaged weights of the epoch that was best on val. `logs`: a folder for TensorBoard. Several
     GPUs share each batch. Returns one row an epoch: losses, scores, seconds, images/s. Raises ValueError when
-    `folder` holds a run of another recipe.
+    `folder` holds a run of another recipe or on other data.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,8 @@ def train(
     rows, val = recipe.rows(table), measured(table, "val")
     views, targets = recipe.views(rows, teacher)
     steps = max(1, len(recipe.order(rows, 0, targets)) // recipe.batch_size)
-    history = _history(folder, recipe)
+    learned = {"recipe": json.loads(json.dumps(recipe.as_dict())), "data set": fingerprint(views, targets)}
+    history = _history(folder, learned)
     first = len(history)
     if _finished(history, recipe):
         return pd.DataFrame(history)
@@ -131,7 +132,7 @@ def train(
             model.set_weights(trained)
             last = folder / f"epoch{epoch + 1}.keras"
             save(model.save, last)
-            text = json.dumps({"recipe": recipe.as_dict(), "history": history}, indent=1)
+            text = json.dumps({**learned, "history": history}, indent=1)
             save(lambda path, text=text: path.write_text(text, encoding="utf-8"), folder / "history.json")
             for old in set(folder.glob("epoch*.keras")) - {last}:
                 old.unlink()
@@ -198,9 +199,10 @@ def _finished(history: list[dict], recipe: TensorFlowRecipe) -> bool:
     return len(history) == recipe.epochs or len(history) - best > recipe.patience
 
 
-def _history(folder: Path, recipe: Recipe) -> list[dict]:
+def _history(folder: Path, learned: dict) -> list[dict]:
     path = folder / "history.json"
     run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"history": []}
-    if run["history"] and run["recipe"] != json.loads(json.dumps(recipe.as_dict())):
-        raise ValueError(f"{folder}: holds a run of another recipe; remove it or name another folder")
+    for what, value in learned.items():
+        if run.get(what, value) != value:
+            raise ValueError(f"{folder}: holds a run of another {what}; remove it or name another folder")
     return run["history"]

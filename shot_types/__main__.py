@@ -1,6 +1,7 @@
 """Command line: `python -m shot_types classify FILES_OR_FOLDER --out table.csv`, `... film FILM --out FOLDER`."""
 
 import argparse
+import contextlib
 import csv
 import sys
 from collections import Counter
@@ -9,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .classifier import FRAMEWORKS, load_classifier
+from .files import replacing
 from .frames import list_pictures
 from .labels import NAMES, SCALE
 
@@ -38,10 +40,9 @@ def classify(args: argparse.Namespace) -> int:
     answers = tqdm(answers, total=len(files), unit="picture", disable=None, leave=False)
     width = min(60, max(len(str(file)) for file in files))
     counts, failed = Counter(), 0
-    part = args.out and args.out.with_name(args.out.name + ".part")
-    table = part and part.open("w", newline="", encoding="utf-8")
-    try:
-        writer = table and csv.writer(table)
+    with contextlib.ExitStack() as stack:
+        part = args.out and stack.enter_context(replacing(args.out))
+        writer = part and csv.writer(stack.enter_context(part.open("w", newline="", encoding="utf-8")))
         if writer:
             writer.writerow(["path", "label", "confidence", *SCALE, "error"])
         print(f"{'picture':{width}}  label  confidence   " + "  ".join(f"{label:>4}" for label in SCALE))
@@ -61,13 +62,6 @@ def classify(args: argparse.Namespace) -> int:
             if writer:
                 confidence = None if answer.error else f"{answer.confidence:.4f}"
                 writer.writerow([answer.source, answer.label, confidence, *values, answer.error])
-        if table:
-            table.close()
-            part.replace(args.out)
-    finally:
-        if table:
-            table.close()
-            part.unlink(missing_ok=True)
     print(", ".join(f"{label} {counts[label]}" for label in SCALE) + (f"; {failed} failed" if failed else ""))
     return 1 if failed else 0
 

@@ -8,7 +8,6 @@
 A weights file has a card beside it (`card_path`): what the weights expect and what they reach.
 """
 
-import hashlib
 import importlib
 import itertools
 import json
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .files import file_sha256, write
 from .frames import FrameError, list_pictures, load_frame
 from .labels import LABELS, SCALE
 
@@ -121,10 +121,7 @@ def write_card(weights: str | Path, card: dict) -> dict:
     """Write `card` beside `weights`, with the class order and the sha256 filled in; returns the whole card."""
     weights = Path(weights)
     card = {**card, "classes": list(LABELS), "sha256": file_sha256(weights)}
-    path = card_path(weights)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    write(card_path(weights), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return card
 
 
@@ -132,12 +129,6 @@ def card_path(weights: str | Path) -> Path:
     """Where the card of a weights file is: net.json for net.pt, but net.onnx.json for a net.onnx made from it."""
     weights = Path(weights)
     return weights.with_suffix(".onnx.json" if weights.suffix == ".onnx" else ".json")
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

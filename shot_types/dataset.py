@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .files import replacing
 from .frames import list_pictures
 from .labels import LABELS
 
@@ -142,8 +143,6 @@ def from_folders(folder: str | Path, fractions=(0.6, 0.2, 0.2), seed: int = 0) -
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as CSV under another name first, so that `path` is never half written."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    table.to_csv(part, index=False)
-    part.replace(path)
+    """Write a table as CSV; `path` is never half written."""
+    with replacing(path) as part:
+        table.to_csv(part, index=False)

@@ -218,11 +218,6 @@ class Video:
         rgb = frame.to_ndarray(format="rgb24", **size, interpolation="AREA" if scale < 1 else None)
         return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
 
-    def small_bgr(self, frame: av.VideoFrame, width: int) -> np.ndarray:
-        """As it lies in the file, blue first, the same size for all frames: quickly made, for cut detection."""
-        height = max(2, round(width * self.shape[0] / self.shape[1]))
-        return frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR")
-
 
 def check_array(rgb: np.ndarray, name: str = "array") -> np.ndarray:
     """Return `rgb` if it is uint8 (height, width, 3) and large enough; FrameError naming `name` if not."""

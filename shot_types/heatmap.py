@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from .classifier import Classifier
+from .files import replacing
 from .frames import load_frame, read_image, resize, trim_bars
 from .labels import LABELS
 
@@ -47,6 +48,6 @@ def heat_map(classifier: Classifier, rgb: np.ndarray, label: str) -> np.ndarray:
 
 def write_heat_map(classifier: Classifier, source: str | Path, label: str, out: Path) -> None:
     """Write the `heat_map` of the picture in the file `source` to the JPEG file `out`."""
-    part = out.with_name(out.name + ".part")
-    Image.fromarray(heat_map(classifier, read_image(source), label)).save(part, "JPEG", quality=90)
-    part.replace(out)
+    picture = Image.fromarray(heat_map(classifier, read_image(source), label))
+    with replacing(out) as part:
+        picture.save(part, "JPEG", quality=90)

@@ -23,6 +23,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from .dataset import SPLITS, DatasetError, write_csv
+from .files import write
 from .frames import FrameError, resize, spread_video_frames, trim_bars
 from .labels import LABELS
 
@@ -97,7 +98,8 @@ def extract_frames(table, videos, out, count=3, every=None, height=256, workers=
     settings, text = out / "settings.json", json.dumps({"count": count, "every": every, "height": height})
     if settings.exists() and settings.read_text() != text:
         raise DatasetError(f"{out}: holds frames made with {settings.read_text()}; remove it or name another folder")
-    _write(settings, text.encode())
+    out.mkdir(parents=True, exist_ok=True)
+    write(settings, text)
     shots = [tuple(row) for row in table[["movie", "shot"]].to_numpy()]
     todo = [shot for shot in shots if not (out / FRAME.format(*shot, 1)).exists()]
     np.random.default_rng(0).shuffle(todo)  # the first shots are typical: they make the estimate
@@ -149,12 +151,7 @@ def _extract(shot: tuple[str, str], videos, out, count, every, height) -> tuple[
     except (FrameError, FileNotFoundError) as error:
         return shot, 0, str(error)
     for number in range(len(pictures), 0, -1):  # the first frame comes last: where it is, the shot is complete
-        _write(out / FRAME.format(*shot, number), pictures[number - 1])
+        file = out / FRAME.format(*shot, number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, pictures[number - 1])
     return shot, sum(map(len, pictures)), None
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(data)
-    part.replace(path)

@@ -11,7 +11,8 @@ from conftest import textured
 from PIL import Image
 
 from shot_types import LABELS, SCALE, FrameError, WeightsError, load_classifier
-from shot_types.classifier import card_path, choose_framework, file_sha256, read_card, softmax, write_card
+from shot_types.classifier import card_path, choose_framework, read_card, softmax, write_card
+from shot_types.files import file_sha256
 from shot_types.frames import load_frame, read_image
 
 

@@ -148,7 +148,7 @@ def test_export_writes_everything_and_follows_corrections(tmp_path):
     files = film_report.export(table)
     ends = {file.name.removeprefix("my film") for file in files}
     assert ends > {".csv", ".json", ".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg", "_timeline.png"}
-    assert all(file.stat().st_size > 100 for file in files) and not list(tmp_path.glob("*.new"))
+    assert all(file.stat().st_size > 100 for file in files) and not list(tmp_path.glob("*.part"))
     record = json.loads((tmp_path / "my film.json").read_text())
     assert record["made_from"]["weights"]["sha256"] == "0" and "scenedetect" in record["versions"]
     csv = tmp_path / "my film.csv"

@@ -81,6 +81,7 @@ def test_classifier_on_another_picture_and_weights(tmp_path, framework, request)
     assert "0.jpg" in text and load_classifier(framework, weights).predict(pictures / "0.jpg").label in text
 
 
+SMALL = {"SMALL_HEIGHT": 32, "SMALL_WIDTH": 48, "FINE": ((1, 1e-4, 3), (1, 1e-4, 4))}  # of the TensorFlow notebook
 TRAININGS = {"PyTorch_Model_Training": "ours.pt", "TF_Model_Training": "theirs.keras"}
 
 
@@ -89,9 +90,9 @@ def test_training_on_tiny_data(tmp_path, name, start, pytorch_weights):
     folder = tmp_path / "data"
     rows = write_dataset(folder)
     weights = tmp_path / "models" / TRAININGS[name]
-    own = {"INITIAL": None, "STUDY_SQUARE": 32, "FIRST": None}
+    own = {"INITIAL": None, "STUDY_SQUARE": 32, "EARLIER": {}}
     if name == "TF_Model_Training":
-        own = {"INITIAL": str(start), "LITE0": None, "IMITATE": str(pytorch_weights), "CROPS": 0}
+        own = {"INITIAL": str(start), "LITE0": None, "IMITATE": str(pytorch_weights), "CROPS": 0, **SMALL}
         weights.parent.mkdir()
         other = rows.loc[rows["split"] == "test", ["path"]].assign(**dict.fromkeys(LABELS, 0.2))
         other.to_csv(weights.with_name("mobilenet_v3_large_test_predictions.csv"), index=False)
@@ -151,13 +152,13 @@ def test_from_movieshots_as_published_to_the_report(tmp_path, start):
 
     tiny = {
         **{"DATASET": str(data), "INITIAL": None, "RUNS": str(tmp_path / "runs"), "WORKERS": 0, "SEEDS": (1, 2)},
-        **{"HEIGHT": 32, "WIDTH": 48, "EPOCHS": 1, "TEACHER": None, "FIRST": None},
+        **{"HEIGHT": 32, "WIDTH": 48, "EPOCHS": 1, "TEACHER": None, "EARLIER": {}},
         **{"STUDY_HEIGHT": 32, "STUDY_WIDTH": 48, "STUDY_SQUARE": 32, "STUDY_EPOCHS": 1},
     }
     trained = {name: file for name, file in TRAININGS.items() if name in NAMES}
     for name, file in trained.items():
         known = parameters_cell(read(name))[1]
-        own = {"INITIAL": str(start), "LITE0": None, "IMITATE": None} if name == "TF_Model_Training" else {}
+        own = {"INITIAL": str(start), "LITE0": None, "IMITATE": None, **SMALL} if name == "TF_Model_Training" else {}
         own |= {"WEIGHTS": str(models / file)}
         run(name, tmp_path, **{k: v for k, v in {**tiny, **own}.items() if k in known})
 

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torchvision
@@ -10,6 +11,7 @@ from conftest import ROOT, textured, write_dataset
 
 from shot_training.pytorch import FrameDataset, average_weights, train
 from shot_training.recipe import Recipe
+from shot_training.teacher import Teacher
 from shot_types import WeightsError, load_classifier
 from shot_types.classifier import write_card
 from shot_types.dataset import read_dataset
@@ -110,8 +112,11 @@ def test_training_resumes_to_the_same_weights(tiny_dataset, tmp_path, monkeypatc
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_another_recipe_does_not_resume_in_the_same_folder(tiny_dataset, tmp_path):
+def test_another_recipe_or_data_set_does_not_resume_in_the_same_folder(tiny_dataset, tmp_path):
     train(tiny_dataset, Recipe(**{**vars(TINY), "epochs": 1}), tmp_path / "run", workers=0)
+    with pytest.raises(ValueError, match="a run of another data set"):
+        other = tiny_dataset.assign(label=tiny_dataset["label"].iloc[::-1].to_numpy())
+        train(other, Recipe(**{**vars(TINY), "epochs": 1}), tmp_path / "run", workers=0)
     with pytest.raises(ValueError, match="a run of another recipe"):
         train(tiny_dataset, Recipe(**{**vars(TINY), "epochs": 1, "lr": 0.5}), tmp_path / "run", workers=0)
 
@@ -125,6 +130,21 @@ def test_frozen_blocks_stay_and_the_rest_learns(tiny_dataset, tmp_path):
     frozen = tuple(f"features.{block}." for block in range(TINY.frozen))
     assert not [name for name in moved if name.startswith(frozen)]
     assert any(name.startswith("features.16") for name in moved) and "classifier.3.bias" in moved
+
+
+def test_the_second_task_learns_and_leaves_a_stock_network(tiny_dataset, tmp_path):
+    rows = tiny_dataset[tiny_dataset["split"] == "train"].reset_index(drop=True)
+    views = pd.DataFrame({"path": rows["path"], "x0": 0.0, "y0": 0.0, "x1": 1.0, "y1": 1.0})
+    poses = np.random.default_rng(0).random((len(rows), 6, 56)).astype(np.float32)
+    teacher = Teacher(views, np.full((len(rows), 5), 0.2, np.float32), poses)
+    heads, names = [], ["middle.weight", "last.weight", "sizes.weight"]
+    for number, weight in enumerate((1.0, 1e-9)):
+        recipe = Recipe(**{**vars(TINY), "epochs": 3, "frozen": 0, "parts": weight, "lr": 3e-3, "weight_decay": 0.0})
+        history = train(tiny_dataset, recipe, tmp_path / str(number), 0, teacher)
+        assert np.isfinite(history["loss"]).all()
+        heads.append(torch.load(tmp_path / str(number) / "last.pt", weights_only=True)["head"])
+    assert all(not torch.allclose(heads[0][name], heads[1][name], atol=1e-4) for name in names)
+    build(None).load_state_dict(torch.load(tmp_path / "0" / "best.pt", weights_only=True), strict=True)
 
 
 def test_average_weights_is_the_mean(tmp_path):

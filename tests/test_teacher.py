@@ -56,11 +56,24 @@ def test_part_map_is_where_the_map_of_the_picture_puts_the_parts():
     pose = np.zeros((6, 56), np.float32)
     pose[0, :3] = 24.5 / 144, 200.5 / 256, 0.9  # the nose, in the middle of row 1, column 12 of cells of 16 pixels
     pose[0, 55] = 0.9
-    plain = teacher.part_map(pose, np.eye(2, 3), 144, 256)
+    plain = teacher.part_map(pose, 144, 256)
     assert plain.shape == (9, 9, 16) and np.unravel_index(plain.argmax(), plain.shape) == (0, 1, 12)
-    mirrored = teacher.part_map(pose, np.array([[-1.0, 0, 255], [0, 1, 0]]), 144, 256)
+    mirrored = teacher.part_map(teacher.moved(pose, np.array([[-1.0, 0, 255], [0, 1, 0]]), 144, 256), 144, 256)
     assert np.allclose(mirrored, plain[:, :, ::-1], atol=1e-3)
-    assert teacher.part_map(pose, np.eye(2, 3), 72, 128).shape == (9, 5, 8)  # as the network's features
+    assert teacher.part_map(pose, 72, 128).shape == (9, 5, 8)  # as the network's features
+
+
+def test_sizes_do_not_know_left_from_right_and_follow_the_scale():
+    pose = person(0.2, 0.8)
+    pose[0, 3 * 5 + 2] = 0.3  # the left shoulder is hardly seen
+    other = pose.copy()  # as MoveNet would see it mirrored: left and right change their names
+    swap = [0, *(point for part in teacher.PARTS[1:] for point in part[::-1])]
+    other[:, :51] = pose[:, :51].reshape(6, 17, 3)[:, swap].reshape(6, 51)
+    other = teacher.moved(other, np.array([[-1.0, 0, 159], [0, 1, 0]]), 90, 160)
+    sizes = teacher.sizes(pose)
+    assert sizes.shape == (55,) and np.allclose(teacher.sizes(other), sizes, atol=1e-5)
+    half = teacher.sizes(teacher.moved(pose, np.array([[0.5, 0, 0], [0, 0.5, 0]]), 90, 160))
+    assert np.allclose(half[1:3], sizes[1:3] / 2, atol=1e-5)  # height and width of the box
 
 
 def test_poses_are_found_once_whether_interrupted_or_not(table, tmp_path):

@@ -199,6 +199,8 @@ def test_training_resumes_to_the_same_weights(tiny_dataset, recipe, tmp_path, mo
     ]
     with pytest.raises(ValueError, match="a run of another recipe"):
         train(tiny_dataset, replace(recipe, lr=0.5), tmp_path / "parts")
+    with pytest.raises(ValueError, match="a run of another data set"):
+        train(tiny_dataset.assign(path=tiny_dataset["path"] + "x"), recipe, tmp_path / "parts")
 
 
 def test_the_head_learns_first_and_then_all_but_the_frozen(tiny_dataset, recipe, start, tmp_path):

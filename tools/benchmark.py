@@ -1,10 +1,10 @@
 """Speed and memory on this machine, all in one run: what `make benchmark` does.
 
-Images/s from JPEG files to labels on the same pictures, 1280 and 1920 pixels wide: (a) the way of the reference
-repository, (b) ours one at a time, (c) ours in batches, (d) reading alone, and the same network in ONNX Runtime (e) one
-at a time, (f) in batches. Rounds take turns, so that a slow moment of the machine hits all of them; the median round
-counts. Then memory; shots/s from 1080p videos to three frames each, beside two ffmpeg processes that write the same
-frames; and a film to its table of shots.
+Images/s from JPEG files to labels on the same pictures, of the sizes of video (720p, 1080p and 2160p, as many of each):
+(a) the way of the reference repository, (b) ours one at a time, (c) ours in batches, (d) reading alone, and the same
+network in ONNX Runtime (e) one at a time, (f) in batches. Rounds take turns, so that a slow moment of the machine hits
+all of them; the median round counts. Then memory; shots/s from 1080p videos to three frames each, beside two ffmpeg
+processes that write the same frames; and a film to its table of shots.
 """
 
 import argparse
@@ -27,6 +27,7 @@ import pandas as pd
 from PIL import Image, ImageFilter
 
 ROOT = Path(__file__).resolve().parent.parent
+WIDTHS = (1280, 1920, 3840)
 sys.path.insert(0, str(ROOT))
 
 
@@ -98,21 +99,27 @@ def speed(framework: str, count: int, rounds: int) -> None:
         ways["e  ONNX Runtime, one at a time"] = lambda files: [light.predict(file) for file in files]
         ways["f  ONNX Runtime, in batches"] = lambda files: list(light.predict_iter(files))
     with tempfile.TemporaryDirectory() as folder:
-        files = make_pictures(Path(folder), count)
-        seconds = {name: [] for name in ways}
+        files = {pixels: make_pictures(Path(folder), 8, (pixels,)) * round(count / 24) for pixels in WIDTHS}
+        times = []
         for way in ways.values():
-            way(files[:16])
-        for _ in range(rounds):
+            way(files[WIDTHS[0]][:16])
+        for number in range(rounds):
             for name, way in ways.items():
-                began = time.perf_counter()
-                way(files)
-                seconds[name].append(time.perf_counter() - began)
-    rates = {name: count / statistics.median(values) for name, values in seconds.items()}
-    a, _, c, d, *onnx = rates.values()
-    print(f"{framework}, {height} x {width}: from JPEG files 1280 and 1920 pixels wide to labels")
-    for name, rate in rates.items():
-        print(f"  {name:34} {rate:7.1f} images/s   {rate / a:5.2f} x (a)")
-    print(f"  (c) is {c / d:.0%} of (d), the limit" + (f"; (f) is {onnx[1] / d:.0%}" if onnx else "") + "\n")
+                for pixels in WIDTHS:
+                    began = time.perf_counter()
+                    way(files[pixels])
+                    times.append((name, number, pixels, time.perf_counter() - began))
+    table = pd.DataFrame(times, columns=["way", "round", "pixels", "seconds"])
+    table = table.pivot_table(index=["way", "round"], columns="pixels", values="seconds")
+    table["all"] = table.sum(axis=1)
+    counts = pd.Series({pixels: len(files[pixels]) for pixels in WIDTHS} | {"all": sum(map(len, files.values()))})
+    rates = counts / table.groupby("way").median()
+    rates["x (a)"] = rates["all"] / rates["all"].iloc[0]
+    print(f"{framework}, {height} x {width}: from JPEG files to labels, images/s by their width in pixels")
+    print(rates.round(2).to_string(index_names=False))
+    for way in rates.index[[row for row in (2, 5) if row < len(rates)]]:
+        print(f"({way[0]}) as a share of (d):", (rates.loc[way] / rates.iloc[3]).drop("x (a)").round(2).to_dict())
+    print()
 
 
 def first_answer(framework: str) -> None:

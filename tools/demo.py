@@ -6,6 +6,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from shot_types.files import write
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = {"PyTorch": "PyTorch_Model_Classifier.ipynb", "TensorFlow": "TF_Model_Classifier.ipynb"}
 OUT = ROOT / "build" / "demo"
@@ -18,9 +20,7 @@ def run(notebook: Path, out: Path) -> nbformat.NotebookNode:
         book, timeout=1200, kernel_name="python3", resources={"metadata": {"path": notebook.parent}}
     ).execute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_suffix(".part")
-    nbformat.write(book, part)
-    part.replace(out)
+    write(out, nbformat.writes(book))
     return book
 
 
