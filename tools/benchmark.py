@@ -99,7 +99,11 @@ def speed(framework: str, count: int, rounds: int) -> None:
         ways["e  ONNX Runtime, one at a time"] = lambda files: [light.predict(file) for file in files]
         ways["f  ONNX Runtime, in batches"] = lambda files: list(light.predict_iter(files))
     with tempfile.TemporaryDirectory() as folder:
-        files = {pixels: make_pictures(Path(folder), 8, (pixels,)) * round(count / 24) for pixels in WIDTHS}
+        files = {}
+        for pixels in WIDTHS:
+            place = Path(folder) / str(pixels)
+            place.mkdir()
+            files[pixels] = make_pictures(place, 8, (pixels,)) * max(1, round(count / 24))
         times = []
         for way in ways.values():
             way(files[WIDTHS[0]][:16])
