@@ -42,5 +42,6 @@ $(LIGHT): requirements-light.txt pyproject.toml
 	@$(PYTHON) -m venv .venv-light
 	@.venv-light/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-light.txt
 	@.venv-light/bin/python -m pip uninstall --quiet --yes setuptools pip
-	@cd .venv-light/lib/python3.11/site-packages && rm -rf pandas/tests matplotlib/tests
+	@cd .venv-light/lib/python3.11/site-packages && rm -rf onnxruntime/transformers \
+		&& find . -type d -name tests -prune -exec rm -rf {} + && find . -name "*.pyi" -delete
 	@touch $@
