@@ -19,7 +19,7 @@ from shot_types.dataset import measured
 from shot_types.files import replacing
 from shot_types.pytorch import build, pick_device, to_input
 
-from .recipe import Recipe, fingerprint
+from .recipe import Recipe, check_run, learned_from
 from .targets import hard_targets, scores
 from .teacher import PARTS, Teacher, moved, part_map, sizes
 
@@ -141,6 +141,11 @@ def train(
     torch.manual_seed(0)  # one start for every seed: only runs from one start can be averaged
     rows, val = recipe.rows(table), measured(table, "val")
     views, targets = recipe.views(rows, teacher)
+    learned = learned_from(recipe, views, targets)
+    checkpoint = _checkpoint(folder, learned)
+    history = checkpoint.get("history", [])
+    if len(history) == recipe.epochs:
+        return pd.DataFrame(history)
     poses, usual = None, (0, 1)
     if teacher is not None and recipe.parts:
         poses, known = teacher.poses[views["view"]], np.stack([sizes(pose) for pose in teacher.poses])
@@ -153,8 +158,8 @@ def train(
     together = processes * recipe.batch_size
     schedule = _schedule(optimizer, recipe.epochs * max(1, len(recipe.order(rows, 0, targets)) // together))
     state = {"network": network, "averaged": averaged, "head": head, "optimizer": optimizer, "schedule": schedule}
-    learned = {"recipe": recipe.as_dict(), "data set": fingerprint(views, targets)}
-    history = _resume(folder, learned, state)
+    for name, part in state.items() if checkpoint else ():
+        part.load_state_dict(checkpoint[name])
     task = Task(network, head if poses is not None else None)
     task = DistributedDataParallel(task) if processes > 1 else task
     for epoch in range(len(history), recipe.epochs):
@@ -232,16 +237,11 @@ def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sc
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def _resume(folder: Path, learned: dict, state: dict) -> list[dict]:
-    """Put the last checkpoint of `folder` into `state`; the history so far, empty when there is none."""
+def _checkpoint(folder: Path, learned: dict) -> dict:
+    """The last checkpoint in `folder`, empty when there is none; ValueError when it comes of something else learned."""
     path = folder / "last.pt"
     if not path.exists():
-        return []
+        return {}
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    for what, value in learned.items():
-        if checkpoint.get(what, value) != value:
-            raise ValueError(f"{folder}: holds a run of another {what}; remove it or name another folder")
-    if len(checkpoint["history"]) < learned["recipe"]["epochs"]:  # a finished run is read, not gone on with
-        for name, part in state.items():
-            part.load_state_dict(checkpoint[name])
-    return checkpoint["history"]
+    check_run(checkpoint, learned, folder)
+    return checkpoint

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,14 @@ class Recipe:
         return (augment if self.film_augment else flip)(rgb, rng)
 
 
-def fingerprint(views: pd.DataFrame, targets: np.ndarray) -> str:
-    """Names what a run learns from, so that a run on other data or of another teacher is not taken for it."""
-    return hashlib.sha256("\n".join(views["path"]).encode() + targets.tobytes()).hexdigest()[:16]
+def learned_from(recipe: Recipe, views: pd.DataFrame, targets: np.ndarray) -> dict:
+    """What makes a run this one and no other, as its checkpoint keeps it: recipe, and a name of the data it sees."""
+    data = hashlib.sha256("\n".join(views["path"]).encode() + targets.tobytes()).hexdigest()[:16]
+    return {"recipe": json.loads(json.dumps(recipe.as_dict())), "data set": data}
+
+
+def check_run(run: dict, learned: dict, folder: Path) -> None:
+    """Raise ValueError when `run`, a checkpoint in `folder`, has not `learned` from the same."""
+    for what, value in learned.items():
+        if run.get(what, value) != value:
+            raise ValueError(f"{folder}: holds a run of another {what}; remove it or name another folder")

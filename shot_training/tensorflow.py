@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from shot_types.dataset import measured
 
-from .recipe import Recipe, fingerprint
+from .recipe import Recipe, check_run, learned_from
 from .targets import scores
 from .teacher import Teacher
 
@@ -91,7 +91,7 @@ def train(
     `folder` gets a checkpoint after every epoch, so that a second call goes on where the first was stopped, and
     `best.keras`: the averaged weights of the epoch that was best on val. `logs`: a folder for TensorBoard. Several
     GPUs share each batch. Returns one row an epoch: losses, scores, seconds, images/s. Raises ValueError when
-    `folder` holds a run of another recipe or on other data.
+    `folder` holds a run of another recipe or data set.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def train(
     rows, val = recipe.rows(table), measured(table, "val")
     views, targets = recipe.views(rows, teacher)
     steps = max(1, len(recipe.order(rows, 0, targets)) // recipe.batch_size)
-    learned = {"recipe": json.loads(json.dumps(recipe.as_dict())), "data set": fingerprint(views, targets)}
+    learned = learned_from(recipe, views, targets)
     history = _history(folder, learned)
     first = len(history)
     if _finished(history, recipe):
@@ -202,7 +202,5 @@ def _finished(history: list[dict], recipe: TensorFlowRecipe) -> bool:
 def _history(folder: Path, learned: dict) -> list[dict]:
     path = folder / "history.json"
     run = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"history": []}
-    for what, value in learned.items():
-        if run.get(what, value) != value:
-            raise ValueError(f"{folder}: holds a run of another {what}; remove it or name another folder")
+    check_run(run, learned, folder)
     return run["history"]
