@@ -156,12 +156,10 @@ def train(
     head = PersonsHead().to(device)
     optimizer = _optimizer(nn.ModuleList([network, head]), recipe)
     together = processes * recipe.batch_size
-    schedule = _schedule(optimizer, recipe.epochs * max(1, len(recipe.order(rows, 0, targets)) // together))
+    schedule = _schedule(optimizer, recipe, max(1, len(recipe.order(rows, 0, targets)) // together))
     state = {"network": network, "averaged": averaged, "head": head, "optimizer": optimizer, "schedule": schedule}
     for name, part in state.items() if checkpoint else ():
         part.load_state_dict(checkpoint[name])
-    task = Task(network, head if poses is not None else None)
-    task = DistributedDataParallel(task) if processes > 1 else task
     for epoch in range(len(history), recipe.epochs):
         began = time.perf_counter()
         # For dropout: a resumed run goes on as the whole one would.
@@ -173,8 +171,11 @@ def train(
         loader = DataLoader(
             data, recipe.batch_size, sampler=mine, num_workers=workers, drop_last=len(mine) >= recipe.batch_size
         )
-        network.train()
-        network.features[: recipe.frozen].eval()
+        fixed = network.features if epoch < recipe.head_epochs else network.features[: recipe.frozen]
+        network.train().requires_grad_(True)
+        fixed.eval().requires_grad_(False)
+        task = Task(network, head if poses is not None else None)
+        task = DistributedDataParallel(task) if processes > 1 else task
         losses = []
         for x, *truth in tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", mininterval=2, leave=False):
             loss, extra = task(to_input(x.to(device)), *(part.to(device) for part in truth))
@@ -193,7 +194,7 @@ def train(
             continue
         figures = scores(val, predict_logits(averaged.module, val, recipe, workers))
         history[-1] |= {**figures, "seconds": time.perf_counter() - began}
-        if history[-1]["score"] == max(row["score"] for row in history):
+        if figures["val loss"] == min(row["val loss"] for row in history):
             save(averaged.module.state_dict(), folder / "best.pt")
         state_dicts = {name: part.state_dict() for name, part in state.items()}
         save({**state_dicts, "history": history, **learned}, folder / "last.pt")
@@ -228,11 +229,16 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW([decayed, {"params": groups[False], "weight_decay": 0.0}], lr=recipe.lr)
 
 
-def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    warm = max(1, steps // 20)
+def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """The learning rate after each of `steps` an epoch: constant for the head alone, then warm-up and cosine."""
+    first, total = recipe.head_epochs * steps, (recipe.epochs - recipe.head_epochs) * steps
+    warm = max(1, total // 20)
 
     def factor(step):
-        return min(1, (step + 1) / warm) * (0.5 + 0.5 * math.cos(math.pi * min(1, step / steps)))
+        if step < first:
+            return recipe.head_lr / recipe.lr
+        step -= first
+        return min(1, (step + 1) / warm) * (0.5 + 0.5 * math.cos(math.pi * min(1, step / max(1, total))))
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 

@@ -31,6 +31,13 @@ class Recipe:
     lr: float = 4e-4
     """Peak learning rate of AdamW; warms up over 5 % of the steps, then falls as a cosine."""
     weight_decay: float = 0.02
+    head_epochs: int = 0
+    """The first so many of `epochs` train the new head alone, so that it does not spoil what the start knows.
+
+    Kumar et al. 2022, arXiv 2202.10054.
+    """
+    head_lr: float = 1e-3
+    """Learning rate of those."""
     frozen: int = 4
     """So many first blocks stay as they are: edges and textures need no retraining, and it saves a third."""
     average: float = 0.99

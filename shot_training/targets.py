@@ -51,11 +51,11 @@ def epoch_rows(table: pd.DataFrame, rng: np.random.Generator, one_per_shot=True,
 
 
 def scores(table: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
-    """What training watches on val: loss, accuracy, macro-F1, accuracy on real shots, and their `score`.
+    """What training watches on val: accuracy, macro-F1, loss, accuracy and loss on real shots, and a `score`.
 
-    `score`, by which the best epoch is chosen, is the mean of macro-F1 on all frames and accuracy on the
-    frames of real shots (`source` "trailer"), so that those count as much as all the stills together; macro-F1
-    alone where there are none.
+    The best epoch is the one with the lowest loss, which says more than counting right answers. `score` is the mean
+    of macro-F1 on all frames and accuracy on the frames of real shots (`source` "trailer"), so that those count as
+    much as all the stills together; macro-F1 alone where there are none.
     """
     figures = summary(table["label"], logits)
     figures["val loss"] = negative_log_likelihood(table["label"], logits)
@@ -71,7 +71,7 @@ def scores(table: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
     return figures
 
 
-def plot_history(histories: dict[str, pd.DataFrame], columns=("loss", "val loss", "macro-F1", "score")) -> Figure:
+def plot_history(histories: dict[str, pd.DataFrame], columns=("loss", "val loss", "macro-F1")) -> Figure:
     """One panel a column, one line a run, over the epochs."""
     figure, panels = plt.subplots(1, len(columns), figsize=(3.4 * len(columns), 2.9), layout="constrained")
     for axes, column in zip(np.atleast_1d(panels), columns, strict=True):

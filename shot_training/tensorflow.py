@@ -32,15 +32,13 @@ class TensorFlowRecipe(Recipe):
 
     frozen: int = 0
     head_epochs: int = 1
-    """The first so many of `epochs` train the new head alone, so that it does not spoil the layers below."""
     head_lr: float = 3e-3
-    """Learning rate of those."""
     batch_norm: bool = True
     """Batch norm goes on learning; False leaves its statistics, scales and shifts as the start has them."""
     distil: float = 0.5
     """With a network to imitate: the share of the loss against its answers; the rest is against the targets."""
     patience: int = 5
-    """Stop when the score on val has not risen for so many epochs."""
+    """Stop when the loss on val has not fallen for so many epochs."""
 
 
 def frames(files, recipe: Recipe, epoch=None, workers=2, targets=None, imitate=None, boxes=None) -> tf.data.Dataset:
@@ -127,7 +125,7 @@ def train(
             figures = scores(val, predict_logits(model, val, recipe, workers))
             seconds = time.perf_counter() - began
             history.append({"epoch": epoch + 1, "loss": loss, **figures, "seconds": seconds, "images/s": rate})
-            if figures["score"] == max(row["score"] for row in history):
+            if figures["val loss"] == min(row["val loss"] for row in history):
                 save(keras.Model(model.input, model.output, name=model.name).save, folder / "best.keras")
             model.set_weights(trained)
             last = folder / f"epoch{epoch + 1}.keras"
@@ -195,7 +193,7 @@ def _reseed(model: keras.Model, seed: int) -> None:
 
 
 def _finished(history: list[dict], recipe: TensorFlowRecipe) -> bool:
-    best = max(range(len(history)), key=lambda i: history[i]["score"], default=0)
+    best = min(range(len(history)), key=lambda i: history[i]["val loss"], default=0)
     return len(history) == recipe.epochs or len(history) - best > recipe.patience
 
 

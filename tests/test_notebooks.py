@@ -90,7 +90,7 @@ def test_training_on_tiny_data(tmp_path, name, start, pytorch_weights):
     folder = tmp_path / "data"
     rows = write_dataset(folder)
     weights = tmp_path / "models" / TRAININGS[name]
-    own = {"INITIAL": None, "STUDY_SQUARE": 32, "EARLIER": {}}
+    own = {"INITIAL": None, "STUDY_SQUARE": 32, "SIZES": ((32, 48),)}
     if name == "TF_Model_Training":
         own = {"INITIAL": str(start), "LITE0": None, "IMITATE": str(pytorch_weights), "CROPS": 0, **SMALL}
         weights.parent.mkdir()
@@ -152,7 +152,7 @@ def test_from_movieshots_as_published_to_the_report(tmp_path, start):
 
     tiny = {
         **{"DATASET": str(data), "INITIAL": None, "RUNS": str(tmp_path / "runs"), "WORKERS": 0, "SEEDS": (1, 2)},
-        **{"HEIGHT": 32, "WIDTH": 48, "EPOCHS": 1, "TEACHER": None, "EARLIER": {}},
+        **{"HEIGHT": 32, "WIDTH": 48, "EPOCHS": 1, "TEACHER": None, "HEAD_EPOCHS": 0, "SIZES": ((32, 48),)},
         **{"STUDY_HEIGHT": 32, "STUDY_WIDTH": 48, "STUDY_SQUARE": 32, "STUDY_EPOCHS": 1},
     }
     trained = {name: file for name, file in TRAININGS.items() if name in NAMES}

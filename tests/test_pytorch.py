@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from shot_types.dataset import read_dataset
 from shot_types.frames import load_frame
 from shot_types.pytorch import Network, build, to_input
 
-TINY = Recipe(initial=None, height=32, width=48, epochs=2, batch_size=4, average=0.5)
+TINY = Recipe(initial=None, height=32, width=48, epochs=2, head_epochs=1, batch_size=4, average=0.5)
 
 
 def test_fused_network_answers_like_the_stock_one(pytorch_weights):
@@ -121,15 +122,15 @@ def test_another_recipe_or_data_set_does_not_resume_in_the_same_folder(tiny_data
         train(tiny_dataset, Recipe(**{**vars(TINY), "epochs": 1, "lr": 0.5}), tmp_path / "run", workers=0)
 
 
-def test_frozen_blocks_stay_and_the_rest_learns(tiny_dataset, tmp_path):
-    train(tiny_dataset, TINY, tmp_path / "run", workers=0)
+@pytest.mark.parametrize(("epochs", "fixed"), [(1, 17), (2, TINY.frozen)])
+def test_the_head_learns_first_and_then_all_but_the_frozen(tiny_dataset, tmp_path, epochs, fixed):
+    train(tiny_dataset, dataclasses.replace(TINY, epochs=epochs), tmp_path / "run", workers=0)
     torch.manual_seed(0)
     start = build(None).state_dict()
-    trained = torch.load(tmp_path / "run" / "best.pt", weights_only=True)
+    trained = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["network"]
     moved = {name for name in start if not torch.equal(start[name], trained[name])}
-    frozen = tuple(f"features.{block}." for block in range(TINY.frozen))
-    assert not [name for name in moved if name.startswith(frozen)]
-    assert any(name.startswith("features.16") for name in moved) and "classifier.3.bias" in moved
+    assert not [name for name in moved if name.startswith(tuple(f"features.{block}." for block in range(fixed)))]
+    assert "classifier.3.bias" in moved and any(name.startswith("features.16") for name in moved) == (epochs == 2)
 
 
 def test_the_second_task_learns_and_leaves_a_stock_network(tiny_dataset, tmp_path):
@@ -169,7 +170,8 @@ def test_two_processes_learn_like_one_with_the_doubled_batch(tmp_path, pytorch_w
         "torch.set_num_threads(1)\n"
         "for layer in (torch.nn.BatchNorm2d, torch.nn.Dropout):\n"
         "    layer.train = lambda self, mode=True: torch.nn.Module.train(self, False)\n"
-        "recipe = Recipe(sys.argv[4], 32, 48, epochs=2, batch_size=int(sys.argv[1]), lr=1e-4, frozen=0, average=0.5)\n"
+        "recipe = Recipe(sys.argv[4], 32, 48, epochs=3, batch_size=int(sys.argv[1]), lr=1e-4, frozen=0, average=0.5,\n"
+        "    head_epochs=1, head_lr=1e-4)\n"
         "train(read_dataset(sys.argv[2]), recipe, sys.argv[3], workers=0)\n"
     )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

@@ -39,7 +39,7 @@ def test_an_epoch_draws_one_frame_a_shot_and_honours_weights_and_balance():
     assert 20 <= heavy["CS"] <= 30 and heavy["LS"] == 30
 
 
-def test_scores_count_real_shots_as_much_as_all_frames():
+def test_scores_tell_real_shots_apart():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(600, 5))
     table = pd.DataFrame(
@@ -50,12 +50,15 @@ def test_scores_count_real_shots_as_much_as_all_frames():
         }
     )
     figures = targets.scores(table, logits)
+    shots = targets.scores(table.loc[:99, ["label"]], logits[:100])
+    assert (figures["trailer loss"], figures["trailer accuracy"]) == (shots["val loss"], shots["accuracy"])
     assert figures["score"] == pytest.approx((figures["macro-F1"] + figures["trailer accuracy"]) / 2)
     plain = targets.scores(table[["label"]], logits)
-    assert plain["score"] == plain["macro-F1"] and "trailer accuracy" not in plain
+    assert plain["score"] == plain["macro-F1"]
+    assert plain["val loss"] == figures["val loss"] and "trailer accuracy" not in plain
 
 
 def test_history_is_drawn_one_line_a_run():
-    history = pd.DataFrame({"epoch": [1, 2], "loss": [1, 0.5], "score": [0.5, 0.6]})
-    figure = targets.plot_history({"a": history, "b": history}, ("loss", "score"))
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [1, 0.5], "val loss": [0.6, 0.5]})
+    figure = targets.plot_history({"a": history, "b": history}, ("loss", "val loss"))
     assert [len(axes.lines) for axes in figure.axes] == [2, 2]

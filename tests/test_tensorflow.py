@@ -236,10 +236,10 @@ def test_imitation_and_logs(tiny_dataset, recipe, tmp_path):
 
 
 def test_training_stops_when_val_no_longer_improves(tiny_dataset, recipe, tmp_path, monkeypatch):
-    scores = iter([0.5, 0.6, 0.55, 0.54, 0.9])
-    monkeypatch.setattr(trainer, "scores", lambda *_: {"score": next(scores)})
+    losses = iter([0.5, 0.4, 0.45, 0.46, 0.1])
+    monkeypatch.setattr(trainer, "scores", lambda *_: {"val loss": next(losses)})
     history = train(tiny_dataset, replace(recipe, epochs=5, patience=2, head_epochs=0), tmp_path / "run")
-    assert history["score"].tolist() == [0.5, 0.6, 0.55, 0.54]
+    assert history["val loss"].tolist() == [0.5, 0.4, 0.45, 0.46]
 
 
 def test_two_devices_share_a_batch(tiny_dataset, recipe, tmp_path):
