@@ -151,7 +151,6 @@ def train(
         poses, known = teacher.poses[views["view"]], np.stack([sizes(pose) for pose in teacher.poses])
         usual = known.mean(0), known.std(0) + 1e-3
     network = build(recipe.initial).to(device, memory_format=torch.channels_last)
-    network.features[: recipe.frozen].requires_grad_(False)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
     head = PersonsHead().to(device)
     optimizer = _optimizer(nn.ModuleList([network, head]), recipe)
@@ -220,11 +219,10 @@ def average_weights(files: list[Path]) -> dict:
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW; biases and batch norm are not decayed."""
+    """AdamW; biases and batch norm are not decayed. What has no gradient, being fixed for an epoch or all, stays."""
     groups = {True: [], False: []}
     for parameter in network.parameters():
-        if parameter.requires_grad:
-            groups[parameter.ndim > 1].append(parameter)
+        groups[parameter.ndim > 1].append(parameter)
     decayed = {"params": groups[True], "weight_decay": recipe.weight_decay}
     return torch.optim.AdamW([decayed, {"params": groups[False], "weight_decay": 0.0}], lr=recipe.lr)
 
