@@ -18,6 +18,7 @@ from keras.optimizers.schedules import CosineDecay
 from tqdm.auto import tqdm
 
 from shot_types.dataset import measured
+from shot_types.files import replacing, write
 
 from .recipe import Recipe, check_run, learned_from
 from .targets import scores
@@ -126,12 +127,11 @@ def train(
             seconds = time.perf_counter() - began
             history.append({"epoch": epoch + 1, "loss": loss, **figures, "seconds": seconds, "images/s": rate})
             if figures["val loss"] == min(row["val loss"] for row in history):
-                save(keras.Model(model.input, model.output, name=model.name).save, folder / "best.keras")
+                save(keras.Model(model.input, model.output, name=model.name), folder / "best.keras")
             model.set_weights(trained)
             last = folder / f"epoch{epoch + 1}.keras"
-            save(model.save, last)
-            text = json.dumps({**learned, "history": history}, indent=1)
-            save(lambda path, text=text: path.write_text(text, encoding="utf-8"), folder / "history.json")
+            save(model, last)
+            write(folder / "history.json", json.dumps({**learned, "history": history}, indent=1))
             for old in set(folder.glob("epoch*.keras")) - {last}:
                 old.unlink()
             if logs:
@@ -148,11 +148,10 @@ def average_weights(files: list[Path]) -> keras.Model:
     return models[0]
 
 
-def save(write: Callable[[Path], None], path: Path) -> None:
-    """Call `write`, a model's `save` for one, with another name first, so that `path` is never half written."""
-    part = path.with_name(f"part-{path.name}")  # Keras wants its suffix
-    write(part)
-    part.replace(path)
+def save(model: keras.Model, path: str | Path) -> None:
+    """Write the whole model as a .keras file; `path` is never half written."""
+    with replacing(path, ".part.keras") as part:  # Keras wants its suffix
+        model.save(part)
 
 
 def _fit(model: keras.Model, data: tf.data.Dataset, name: str) -> tuple[float, list[np.ndarray]]:

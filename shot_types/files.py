@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Another name to write to, which becomes `path` when all went well; else what was there stays."""
+def replacing(path: str | Path, ending: str = ".part") -> Iterator[Path]:
+    """Another name to write to, with that `ending`; it becomes `path` when all went well, else what was there stays."""
     path = Path(path)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(path.name + ending)
     try:
         yield part
         part.replace(path)
