@@ -21,10 +21,7 @@ from shot_types.pytorch import build, pick_device, to_input
 
 from .recipe import Recipe, check_run, learned_from
 from .targets import hard_targets, scores
-from .teacher import PARTS, Teacher, moved, part_map, sizes
-
-SIZES = 55
-"""Numbers that `teacher.sizes` gives."""
+from .teacher import PARTS, SIZES, Teacher, persons
 
 
 class FrameDataset(Dataset):
@@ -44,9 +41,7 @@ class FrameDataset(Dataset):
         rgb, place = self.recipe.frame(self.files[i], self.epoch, i, self.boxes[i])
         parts = size = np.zeros(0, np.float32)
         if self.poses is not None:
-            pose = moved(self.poses[i], place, self.recipe.height, self.recipe.width)
-            parts = part_map(pose, self.recipe.height, self.recipe.width)
-            size = np.clip((sizes(pose) - self.usual[0]) / self.usual[1], -3, 3).astype(np.float32)
+            parts, size = persons(self.poses[i], place, self.recipe.height, self.recipe.width, self.usual)
         return tuple(map(torch.from_numpy, (rgb.copy(), self.targets[i], parts, size)))
 
 
@@ -121,7 +116,11 @@ def predict_logits(network: nn.Module, table: pd.DataFrame, recipe: Recipe, work
 
 
 def train(
-    table: pd.DataFrame, recipe: Recipe, folder: str | Path, workers: int = 2, teacher: Teacher | None = None
+    table: pd.DataFrame,
+    recipe: Recipe,
+    folder: str | Path,
+    workers: int = 2,
+    teacher: Teacher | None = None,
 ) -> pd.DataFrame:
     """Train on the split "train" of a table from `dataset.read_dataset`; measure each epoch on "val".
 
@@ -148,8 +147,7 @@ def train(
         return pd.DataFrame(history)
     poses, usual = None, (0, 1)
     if teacher is not None and recipe.parts:
-        poses, known = teacher.poses[views["view"]], np.stack([sizes(pose) for pose in teacher.poses])
-        usual = known.mean(0), known.std(0) + 1e-3
+        poses, usual = teacher.poses[views["view"]], teacher.usual_sizes()
     network = build(recipe.initial).to(device, memory_format=torch.channels_last)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
     head = PersonsHead().to(device)

@@ -23,6 +23,8 @@ from shot_types.frames import read_image, trim_bars
 
 PARTS = ((0,), (1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16))
 """Nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles: left and right count as one."""
+SIZES = 55
+"""Numbers that `sizes` gives."""
 SEEN = 0.25  # scores above this are a person, or a visible key point
 BOX = ("x0", "y0", "x1", "y1")
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -74,6 +76,16 @@ def moved(pose: np.ndarray, place: np.ndarray, height: int, width: int) -> np.nd
     points[..., :2] = go(points[..., :2])
     corners[:] = np.sort(go(corners), axis=1)
     return out
+
+
+def persons(pose: np.ndarray, place: np.ndarray, height: int, width: int, usual) -> tuple[np.ndarray, np.ndarray]:
+    """What the second task asks of a picture of `height` x `width` after the map `place` of `augment`.
+
+    Its `part_map`, and its `sizes`, float32 (55,), in deviations from what is `usual` (`Teacher.usual_sizes`).
+    """
+    pose = moved(pose, place, height, width)
+    size = np.clip((sizes(pose) - usual[0]) / usual[1], -3, 3)
+    return part_map(pose, height, width), size.astype(np.float32)
 
 
 def propose_crop(shape: tuple[int, int], pose: np.ndarray, rng: np.random.Generator) -> tuple[float, ...]:
@@ -217,6 +229,11 @@ class Teacher:
             table = pd.DataFrame(file["view"], columns=list(BOX)).assign(path=file["path"])
             targets = file["targets"].astype(np.float32)
             return cls(table, targets / targets.sum(axis=1, keepdims=True), file["poses"].astype(np.float32) / 1000)
+
+    def usual_sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of the `sizes` of all views, each (55,)."""
+        known = np.stack([sizes(pose) for pose in self.poses])
+        return known.mean(0), known.std(0) + 1e-3
 
     def views(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The views of the frames in `rows` (with `path`), joined to them; `whole` says which are not crops.

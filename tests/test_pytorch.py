@@ -4,15 +4,13 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import torchvision
-from conftest import ROOT, textured, write_dataset
+from conftest import ROOT, made_teacher, textured, write_dataset
 
 from shot_training.pytorch import FrameDataset, average_weights, train
 from shot_training.recipe import Recipe
-from shot_training.teacher import Teacher
 from shot_types import WeightsError, load_classifier
 from shot_types.classifier import write_card
 from shot_types.dataset import read_dataset
@@ -134,10 +132,7 @@ def test_the_head_learns_first_and_then_all_but_the_frozen(tiny_dataset, tmp_pat
 
 
 def test_the_second_task_learns_and_leaves_a_stock_network(tiny_dataset, tmp_path):
-    rows = tiny_dataset[tiny_dataset["split"] == "train"].reset_index(drop=True)
-    views = pd.DataFrame({"path": rows["path"], "x0": 0.0, "y0": 0.0, "x1": 1.0, "y1": 1.0})
-    poses = np.random.default_rng(0).random((len(rows), 6, 56)).astype(np.float32)
-    teacher = Teacher(views, np.full((len(rows), 5), 0.2, np.float32), poses)
+    teacher = made_teacher(tiny_dataset)
     heads, names = [], ["middle.weight", "last.weight", "sizes.weight"]
     for number, weight in enumerate((1.0, 1e-9)):
         recipe = Recipe(**{**vars(TINY), "epochs": 3, "frozen": 0, "parts": weight, "lr": 3e-3, "weight_decay": 0.0})

@@ -2,16 +2,18 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, textured, write_dataset
+from conftest import ROOT, made_teacher, textured, write_dataset
 from PIL import Image
 
 from shot_training import tensorflow as trainer
 from shot_training.lite0 import BLOCKS, LAYERS, open_gates
-from shot_training.tensorflow import TensorFlowRecipe, frames, predict_logits, train
+from shot_training.pytorch import FrameDataset
+from shot_training.tensorflow import HEADS, TensorFlowRecipe, frames, predict_logits, train, with_persons
 from shot_types import WeightsError, load_classifier
 from shot_types.classifier import write_card
 from shot_types.dataset import read_dataset
@@ -201,6 +203,51 @@ def test_training_resumes_to_the_same_weights(tiny_dataset, recipe, tmp_path, mo
         train(tiny_dataset, replace(recipe, lr=0.5), tmp_path / "parts")
     with pytest.raises(ValueError, match="a run of another data set"):
         train(tiny_dataset.assign(path=tiny_dataset["path"] + "x"), recipe, tmp_path / "parts")
+
+
+def test_the_second_task_learns_resumes_and_leaves_a_stock_network(tiny_dataset, recipe, start, tmp_path, monkeypatch):
+    teacher, recipe = made_teacher(tiny_dataset), replace(recipe, parts=1.0, weight_decay=0.0, average=0.0)
+    new = with_persons(load(start))
+    train(tiny_dataset, recipe, tmp_path / "whole", 1, teacher)
+    learned = keras.saving.load_model(tmp_path / "whole" / "epoch3.keras")
+    for name in HEADS:
+        before, after = (model.get_layer(name).get_weights()[0] for model in (new, learned))
+        assert before.shape == after.shape and not np.allclose(before, after, atol=1e-4), name
+
+    def stop(path, text, write=trainer.write):
+        write(path, text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "write", stop)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_dataset, recipe, tmp_path / "resumed", 1, teacher)
+    monkeypatch.undo()
+    train(tiny_dataset, recipe, tmp_path / "resumed", 1, teacher)
+    one, two = (load(tmp_path / name / "best.keras") for name in ("whole", "resumed"))
+    assert [weight.path for weight in one.weights] == [weight.path for weight in load(start).weights]
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(one.get_weights(), two.get_weights(), strict=True))
+
+
+def test_persons_are_asked_for_as_in_pytorch(tiny_dataset, recipe):
+    """Both trainers take the targets of the second task from one function, and the same frames."""
+    teacher, rows = made_teacher(tiny_dataset), tiny_dataset[tiny_dataset["split"] == "train"]
+    usual, targets = teacher.usual_sizes(), teacher.targets
+    data = frames(rows["file"], recipe, 0, 1, targets, poses=teacher.poses, usual=usual)
+    x, truth = next(iter(data))
+    rgb, _, parts, sizes = FrameDataset(rows["file"], targets, recipe, 0, poses=teacher.poses, usual=usual)[1]
+    assert (x[1].numpy() == rgb.numpy()).all() and truth["sizes"][1].numpy() == pytest.approx(sizes.numpy())
+    assert truth["middle"][1].numpy() == pytest.approx(np.moveaxis(parts.numpy(), 0, -1))
+    coarse = torch.nn.functional.max_pool2d(parts, 2, ceil_mode=True).numpy()
+    assert truth["last"][1].numpy() == pytest.approx(np.moveaxis(coarse, 0, -1))
+    losses = torch.nn.functional
+    for ours, theirs, what in (
+        (trainer._spots, partial(losses.binary_cross_entropy_with_logits, pos_weight=torch.tensor(4.0)), "middle"),
+        (trainer._sizes, lambda *pair: 2 * losses.smooth_l1_loss(*pair, beta=0.5), "sizes"),
+    ):
+        answer = tf.random.normal(truth[what].shape, seed=1)
+        expected = theirs(*(torch.tensor(value.numpy()) for value in (answer, truth[what])))
+        assert float(tf.reduce_mean(ours(truth[what], answer))) == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_the_head_learns_first_and_then_all_but_the_frozen(tiny_dataset, recipe, start, tmp_path):
