@@ -116,11 +116,7 @@ def predict_logits(network: nn.Module, table: pd.DataFrame, recipe: Recipe, work
 
 
 def train(
-    table: pd.DataFrame,
-    recipe: Recipe,
-    folder: str | Path,
-    workers: int = 2,
-    teacher: Teacher | None = None,
+    table: pd.DataFrame, recipe: Recipe, folder: str | Path, workers: int = 2, teacher: Teacher | None = None
 ) -> pd.DataFrame:
     """Train on the split "train" of a table from `dataset.read_dataset`; measure each epoch on "val".
 

@@ -132,10 +132,9 @@ def train(
     with strategy.scope():
         keras.utils.set_random_seed(0)  # one start for every seed: only runs from one start can be averaged
         last = folder / f"epoch{first}.keras"
-        if history:
-            model = keras.saving.load_model(last)
-        else:
-            model = with_persons(room.build(recipe.initial)) if second else room.build(recipe.initial)
+        model = keras.saving.load_model(last) if history else room.build(recipe.initial)
+        if second and not history:
+            model = with_persons(model)
         for epoch in range(first, recipe.epochs):
             if _finished(history, recipe):
                 break
