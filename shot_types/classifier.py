@@ -153,7 +153,7 @@ class Classifier:
         Raises FileNotFoundError or FrameError, naming the file.
         """
         if _is_one(x):
-            return self._answer([(_name(x, 0), self._read(x))])[0]
+            return next(self._answer([(_name(x, 0), self._read(x))]))
         return list(self.predict_iter(x))
 
     def predict_iter(self, xs, batch_size: int = 32, on_error: str = "raise") -> Iterator[Prediction]:
@@ -168,7 +168,8 @@ class Classifier:
             raise ValueError(f"batch_size is {batch_size}; give 1 or more")
         if isinstance(xs, str | Path):
             xs = list_pictures(xs)
-        for batch in _batched(self._read_ahead(xs, 2 * batch_size), batch_size):
+        read = self._read_ahead(xs, 2 * batch_size)
+        while batch := list(itertools.islice(read, batch_size)):
             for _, frame in batch:
                 if isinstance(frame, Exception) and on_error == "raise":
                     raise frame
@@ -176,9 +177,8 @@ class Classifier:
 
     def predict_proba(self, xs) -> np.ndarray:
         """Probabilities as float32 (N, 5), columns in the order of LABELS, rows sum to 1."""
-        if _is_one(xs):
-            xs = [xs]
-        rows = [[answer.probabilities[label] for label in LABELS] for answer in self.predict_iter(xs)]
+        answers = self.predict_iter([xs] if _is_one(xs) else xs)
+        rows = [[answer.probabilities[label] for label in LABELS] for answer in answers]
         return np.array(rows, np.float32).reshape(-1, len(LABELS))
 
     def _read(self, x) -> np.ndarray:
@@ -206,18 +206,16 @@ class Classifier:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _answer(self, batch: list[tuple[str, np.ndarray | Exception]]) -> list[Prediction]:
+    def _answer(self, batch: list[tuple[str, np.ndarray | Exception]]) -> Iterator[Prediction]:
         frames = [frame for _, frame in batch if not isinstance(frame, Exception)]
         rows = iter(softmax(self.network(np.stack(frames)), self.card["temperature"]) if frames else ())
-        answers = []
         for name, frame in batch:
             if isinstance(frame, Exception):
-                answers.append(Prediction(name, error=str(frame)))
-                continue
-            row = dict(zip(LABELS, map(float, next(rows)), strict=True))
-            label = max(row, key=row.get)
-            answers.append(Prediction(name, label, row[label], {name: row[name] for name in SCALE}))
-        return answers
+                yield Prediction(name, error=str(frame))
+            else:
+                row = dict(zip(LABELS, map(float, next(rows)), strict=True))
+                label = max(row, key=row.get)
+                yield Prediction(name, label, row[label], {name: row[name] for name in SCALE})
 
 
 def _is_one(x) -> bool:
@@ -228,9 +226,3 @@ def _is_one(x) -> bool:
 
 def _name(x, number: int) -> str:
     return str(x) if isinstance(x, str | Path) else f"picture {number}"
-
-
-def _batched(items: Iterable, size: int) -> Iterator[list]:
-    items = iter(items)
-    while batch := list(itertools.islice(items, size)):
-        yield batch

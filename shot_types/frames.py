@@ -73,9 +73,8 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
                     image.draft(None, min_size if turned else min_size[::-1])
                 return to_rgb(image)
     except Image.DecompressionBombError:
-        raise FrameError(
-            f"{path}: more than {MAX_PIXELS // 1_000_000} million pixels declared; make it smaller first"
-        ) from None
+        limit = MAX_PIXELS // 1_000_000
+        raise FrameError(f"{path}: more than {limit} million pixels declared; make it smaller first") from None
     except UnidentifiedImageError:
         raise FrameError(f"{path}: not a picture that Pillow can read; convert it to JPEG or PNG") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
@@ -290,7 +289,7 @@ def resize(rgb: np.ndarray, height: int, width: int, pad: bool = False) -> np.nd
     return np.asarray(fit(Image.fromarray(rgb), (width, height), Image.Resampling.BILINEAR))
 
 
-def load_frame(source, height: int, width: int, trim: bool = True, pad: bool = False) -> np.ndarray:
+def load_frame(source, height: int, width: int, pad: bool = False) -> np.ndarray:
     """A path, a Pillow picture or an RGB uint8 array -> what a network receives, uint8 (height, width, 3).
 
     Raises FileNotFoundError or FrameError, naming the file.
@@ -303,4 +302,4 @@ def load_frame(source, height: int, width: int, trim: bool = True, pad: bool = F
         rgb = check_array(source)
     else:
         raise FrameError(f"{type(source).__name__}: give a path, a PIL picture or a uint8 RGB array")
-    return resize(trim_bars(rgb) if trim else rgb, height, width, pad)
+    return resize(trim_bars(rgb), height, width, pad)

@@ -99,10 +99,9 @@ def plot_confusion(truth, proba: np.ndarray, title: str = "") -> Figure:
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     figure, axes = plt.subplots(figsize=(5, 4.4), layout="constrained")
     image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
-    for i in range(len(SCALE)):
-        for j in range(len(SCALE)):
-            text = f"{counts.iat[i, j]}\n{shares.iat[i, j]:.0%}"
-            axes.text(j, i, text, ha="center", va="center", color="black" if shares.iat[i, j] > 0.5 else "white")
+    for i, j in np.ndindex(counts.shape):
+        text = f"{counts.iat[i, j]}\n{shares.iat[i, j]:.0%}"
+        axes.text(j, i, text, ha="center", va="center", color="black" if shares.iat[i, j] > 0.5 else "white")
     axes.set(xticks=range(5), xticklabels=SCALE, yticks=range(5), yticklabels=SCALE)
     axes.set(xlabel="answer", ylabel="truth", title=title)
     figure.colorbar(image, label="share of the true class")
