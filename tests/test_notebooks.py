@@ -81,7 +81,7 @@ def test_classifier_on_another_picture_and_weights(tmp_path, framework, request)
     assert "0.jpg" in text and load_classifier(framework, weights).predict(pictures / "0.jpg").label in text
 
 
-SMALL = {"SMALL_HEIGHT": 32, "SMALL_WIDTH": 48, "FINE": ((1, 1e-4, 3), (1, 1e-4, 4))}  # of the TensorFlow notebook
+SMALL = {"SMALL_HEIGHT": 32, "SMALL_WIDTH": 48, "FINE_EPOCHS": 1, "FINE_HEAD_EPOCHS": 0}  # of the TensorFlow notebook
 TRAININGS = {"PyTorch_Model_Training": "ours.pt", "TF_Model_Training": "theirs.keras"}
 
 
