@@ -188,7 +188,8 @@ def train(
         figures = scores(val, predict_logits(averaged.module, val, recipe, workers))
         history[-1] |= {**figures, "seconds": time.perf_counter() - began}
         if figures["val loss"] == min(row["val loss"] for row in history):
-            save(averaged.module.state_dict(), folder / "best.pt")
+            best = {name: value.cpu() for name, value in averaged.module.state_dict().items()}  # opens without a GPU
+            save(best, folder / "best.pt")
         state_dicts = {name: part.state_dict() for name, part in state.items()}
         save({**state_dicts, "history": history, **learned}, folder / "last.pt")
     return pd.DataFrame(history)

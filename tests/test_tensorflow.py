@@ -1,3 +1,5 @@
+import contextlib
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -135,6 +137,22 @@ def test_one_framework_is_enough(framework, other, small_weights, pytorch_weight
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert f"needs the package {other}, which is not installed; pip install {other}" in run.stdout
+
+
+@pytest.mark.parametrize(("file", "absent"), [("pytorch.txt", "tensorflow"), ("tensorflow.txt", "torch")])
+def test_the_readme_installs_one_framework_alone(file, absent):
+    """Nothing that stays of requirements.txt asks for the other framework, nor what it asks for, nor ..."""
+    pattern = re.search(rf'grep -vE "(.+)" requirements.txt > {file}', (ROOT / "README.md").read_text())[1]
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    left = [line for line in lines if not re.match(pattern, line) and line[:1] not in "#-"]
+    found, kept = set(), {"tensorflow", "torch"} - {absent}
+    while left:
+        name = re.sub("[-_.]+", "-", re.match("[A-Za-z0-9._-]+", left.pop())[0]).lower()
+        if name not in found:
+            found.add(name)
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                left += [need for need in importlib.metadata.requires(name) or () if "extra ==" not in need]
+    assert kept <= found and absent not in found
 
 
 def test_lite0_becomes_b0(tmp_path):
