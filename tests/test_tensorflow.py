@@ -141,7 +141,7 @@ def test_one_framework_is_enough(framework, other, small_weights, pytorch_weight
 
 @pytest.mark.parametrize(("file", "absent"), [("pytorch.txt", "tensorflow"), ("tensorflow.txt", "torch")])
 def test_the_readme_installs_one_framework_alone(file, absent):
-    """Nothing that stays of requirements.txt asks for the other framework, nor what it asks for, nor ..."""
+    """The other framework is in no line that is left of requirements.txt, nor in anything that those lines need."""
     pattern = re.search(rf'grep -vE "(.+)" requirements.txt > {file}', (ROOT / "README.md").read_text())[1]
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     left = [line for line in lines if not re.match(pattern, line) and line[:1] not in "#-"]
