@@ -39,6 +39,7 @@ MIN_HEIGHT = 360  # pixels: larger films are reduced to this for the classifier,
 THUMBNAIL = 144  # pixels, height
 FLAT = 3.0  # grey levels: a frame that varies less is black leader, the end of a fade or one colour: it has no scale
 MICRO = 1_000_000  # times are whole microseconds
+NUMBERS = ["shot", "start_seconds", "end_seconds", "seconds", "confidence", *SCALE, "frames", "agreement"]
 TEXTS = ["start", "end", "label", "scale_at_start", "scale_at_end", "thumbnail"]
 
 
@@ -65,9 +66,11 @@ def analyze(
     `classifier` has `card` and `predict_proba` as those of `load_classifier`. `options` go to the `detector`, one
     of DETECTORS; no shot is shorter than `min_shot` seconds. Frames are taken `every` so many seconds; a shot with
     more than `most` drops every other one and doubles the distance. `out` receives NAME.csv, NAME.json, the folder
-    NAME_shots and, while the work goes on, NAME.part. `progress`: a bar, or None for one on terminals only.
+    NAME_shots and, while the work goes on, NAME.part and NAME.part_shots. `progress`: a bar, or None for one on
+    terminals only.
 
-    Raises FileNotFoundError, FrameError or ValueError, naming the file. A film that breaks off is analysed up to
+    Raises FileNotFoundError, FrameError or ValueError, naming the file; also where the table of other weights or
+    settings has labels that a person corrected, which stays. A film that breaks off is analysed up to
     there, and `attrs["note"]` and a line on the error stream say so.
     """
     path, out = check_file(path), Path(out)
@@ -83,38 +86,54 @@ def analyze(
     weights = {key: classifier.card.get(key) for key in ("network", "sha256", "temperature")}
     made_from = {"film": path.name, "bytes": path.stat().st_size, "weights": weights, "detector": detector}
     made_from = json.loads(json.dumps({**made_from, "options": options, "every": every, "most": most}, default=str))
-    done, part, folder = (out / f"{path.stem}{end}" for end in (".csv", ".part", "_shots"))
-    if done.exists() and not part.exists() and _record(done)["made_from"] == made_from:
-        return load(done)
+    done, part, folder, fresh = (out / f"{path.stem}{end}" for end in (".csv", ".part", "_shots", ".part_shots"))
+    rows = _started(part, made_from)
+    if done.exists():
+        earlier = load(done)
+        if rows is None and earlier.attrs["made_from"] == made_from:
+            return earlier
+        if earlier.attrs["made_from"] != made_from and _corrected(earlier).any():
+            raise ValueError(
+                f"{done}: has corrected labels and is from other weights, settings or film; move it away, or choose"
+                " another `out`"
+            )
     with Video(path, MIN_HEIGHT) as video:
-        rows = _resume(part, made_from, folder)
+        if not rows:
+            shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True, exist_ok=True)
+        rows = rows or []
+        write(part, "".join(json.dumps(line) + "\n" for line in (made_from, *rows)))
         work = _Pass(video, finder, classifier, round(every * MICRO), most, progress)
         with part.open("a", encoding="utf-8") as file:
-            for row in work.rows(rows, folder):
+            for row in work.rows(rows, fresh):
+                if row["thumbnail"]:
+                    row["thumbnail"] = f"{folder.name}/{row['thumbnail']}"
                 print(json.dumps(row), file=file, flush=True)
                 rows.append(row)
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).drop(columns="taken")
     seconds = {name: round(value, 3) for name, value in work.seconds.items()}
     versions = {module.__name__: module.__version__ for module in (scenedetect, np, pd)}
     versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
     table.attrs = {"made_from": made_from, "rate": work.rate, "start_frame": work.start_frame, "note": work.note}
     table.attrs |= {"work_seconds": seconds, "versions": versions}
     save(table, done)
-    part.unlink()
+    if any(fresh.iterdir()):  # not where an earlier run was stopped just after this
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    else:
+        fresh.rmdir()
+    part.unlink(missing_ok=True)
     return load(done)
 
 
-def _resume(part: Path, made_from: dict, folder: Path) -> list[dict]:
-    """Rows of the shots that an earlier run finished; `part` is left with just these, and `folder` exists."""
-    rows = []
+def _started(part: Path, made_from: dict) -> list[dict] | None:
+    """Rows of the shots that an earlier run finished; None where there was none with the same weights and settings."""
+    rows = None
     with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: the line at which the work was stopped
         first, *lines = part.read_text(encoding="utf-8").splitlines()
-        for line in lines if json.loads(first) == made_from else ():
-            rows.append(json.loads(line))
-    if not rows:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    write(part, "".join(json.dumps(line) + "\n" for line in (made_from, *rows)))
+        if json.loads(first) == made_from:
+            rows = []
+            rows.extend(json.loads(line) for line in lines)
     return rows
 
 
@@ -147,7 +166,8 @@ class _Pass:
         """The shots after those `done`, each as soon as its end is found; thumbnails go to `folder`."""
         # Decoding starts one shot earlier, so that the detector knows at the first cut what it knew the last time.
         since, start = (round(done[-1][key] * MICRO) for key in ("start_seconds", "end_seconds")) if done else (0, 0)
-        known, number, samples, gap = start, len(done), [], self.every
+        taken = done[-1]["taken"] if done else []  # when the shot that is running had been looked at already
+        known, number, samples, gap = max(taken, default=start - 1), len(done), [], self.every
         for now, frame in self._frames(since):
             with self._clock("cut detection"):
                 if frame:
@@ -159,20 +179,23 @@ class _Pass:
             cuts = [time for time in times if time > start]
             # Detectors answer late; the frame at hand when they do is in the new shot, however short that will be.
             wait = gap if len(samples) > 1 else gap // 2
-            if frame and now >= known and (cuts or not samples or now - samples[-1].time >= wait):
+            due = now > known and (cuts or not samples or now - samples[-1].time >= wait)
+            if frame and (due or now in taken):
                 if len(samples) >= self.most:
                     samples, gap = samples[::2], 2 * gap
                 with self._clock("classifying"):
                     samples.append(_Sample(now, self.video.picture(frame, MIN_HEIGHT)))
             for cut in cuts:
                 number += 1
-                yield self._row(number, start, cut, [sample for sample in samples if sample.time < cut], folder)
-                start, samples, gap = cut, [sample for sample in samples if sample.time >= cut], self.every
+                before = [sample for sample in samples if sample.time < cut]
+                start, samples, gap, last = cut, samples[len(before) :], self.every, start
+                taken = [sample.time for sample in samples]
+                yield self._row(number, last, cut, before, folder) | {"taken": taken}
 
     def _frames(self, since: int) -> Iterator[tuple[int, object]]:
         """Time and frame, from `since` on; at the end, or where the film breaks off, the end's time and None."""
-        path, stream, last, broken = self.video.path, self.video.stream, -1, False
-        total = (stream.duration or 0) * stream.time_base or (self.video.container.duration or 0) / MICRO
+        path, last, broken = self.video.path, -1, False
+        total = self.video.seconds
         frames, frame_time = self.video.decode(since / MICRO), round(self.video.frame_seconds * MICRO)
         with tqdm(total=math.ceil(total), desc=path.name, unit="s", disable=self.hidden, leave=False) as bar:
             while True:
@@ -192,7 +215,7 @@ class _Pass:
             raise FrameError(f"{path}: no frame of the video can be read; get it again")
         end = last + frame_time
         if broken or end / MICRO < total - max(1, total / 100):
-            self.note = f"{path}: breaks off at {end / MICRO:.1f} of {float(total):.1f} seconds; analysed up to there"
+            self.note = f"{path}: breaks off at {end / MICRO:.1f} of {total:.1f} seconds; analysed up to there"
             tqdm.write(f"note: {self.note}", file=sys.stderr)
         yield end, None
 
@@ -216,10 +239,10 @@ class _Pass:
                 row |= {"scale_at_start": ends[0], "scale_at_end": ends[1]}
         if samples:
             middle = min(seen or samples, key=lambda sample: abs(2 * sample.time - start - end))
-            row["thumbnail"] = f"{folder.name}/{number:04d}.jpg"
+            row["thumbnail"] = f"{number:04d}.jpg"
             thumbnail = Image.fromarray(trim_bars(middle.rgb))
             thumbnail.thumbnail((4 * THUMBNAIL, THUMBNAIL))
-            thumbnail.save(folder / f"{number:04d}.jpg", quality=85)
+            thumbnail.save(folder / row["thumbnail"], quality=85)
         return row
 
     def _small(self, frame: av.VideoFrame) -> np.ndarray:
@@ -247,9 +270,12 @@ def load(path: str | Path) -> pd.DataFrame:
     """
     path = check_file(path)
     try:
-        table = pd.read_csv(path, encoding="utf-8-sig", dtype=dict.fromkeys(TEXTS, "str"))
+        table = pd.read_csv(path, encoding="utf-8-sig", dtype=dict.fromkeys(TEXTS, "str")).dropna(how="all")
         table[TEXTS] = table[TEXTS].fillna("")
-        said = table[list(SCALE)].fillna(-1).to_numpy(float)
+        table[NUMBERS] = table[NUMBERS].astype(float)
+        table = table.astype({"shot": int, "frames": int}).sort_values("shot", ignore_index=True)
+        if table.empty or table[["start_seconds", "end_seconds", "seconds"]].isna().to_numpy().any():
+            raise ValueError("rows or times are missing")
     except (ValueError, KeyError) as error:
         raise ValueError(
             f"{path}: not a table of this program ({error}); change labels only, save with commas"
@@ -257,18 +283,26 @@ def load(path: str | Path) -> pd.DataFrame:
     table["label"] = table["label"].str.strip().str.upper()
     for row in table[~table["label"].isin([*LABELS, ""])].itertuples():
         raise ValueError(f"{path}: shot {row.shot} is labelled {row.label!r}; use {', '.join(SCALE)} or nothing")
-    corrected = table["label"] != np.where(said.max(axis=1) < 0, "", np.array(SCALE)[said.argmax(axis=1)])
+    corrected = _corrected(table)
     table.loc[corrected, ["confidence", "agreement"]] = np.nan
     table.loc[corrected, ["scale_at_start", "scale_at_end"]] = ""
     table.attrs = {**_record(path), "folder": str(path.parent)}
     return table
 
 
-def _record(path: Path) -> dict:
-    """What the table in the CSV file `path` was made from."""
-    path = check_file(path.with_suffix(".json"))
+def _corrected(table: pd.DataFrame) -> np.ndarray:
+    """Where the label is not that of the highest probability."""
+    said = table[list(SCALE)].fillna(-1).to_numpy(float)
+    return table["label"].to_numpy() != np.where(said.max(axis=1) < 0, "", np.array(SCALE)[said.argmax(axis=1)])
+
+
+def _record(csv: Path) -> dict:
+    """What the table in the file `csv` was made from."""
+    path = csv.with_suffix(".json")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return {name: record[name] for name in ("made_from", "rate", "start_frame", "note", "work_seconds", "versions")}
-    except (ValueError, KeyError):
-        raise ValueError(f"{path}: not the record of an analysis; remove it and analyse the film again") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"{path}: not there, or not the record of an analysis; move {csv.name} away and analyse the film again"
+        ) from None

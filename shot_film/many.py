@@ -39,12 +39,15 @@ def analyze_many(
     Raises FrameError if there are no films or two have the same name, ValueError if Ray is asked for and missing.
     """
     if isinstance(paths, str | Path):
-        paths = [path for path in sorted(Path(paths).rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES] or [paths]
+        where = Path(paths)
+        found = [path for path in sorted(where.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES]
+        paths = found if where.is_dir() else [where]
+        if not paths:
+            raise FrameError(f"{where}: no films in this folder; expected {', '.join(sorted(VIDEO_SUFFIXES))}")
     films = [Path(path).resolve() for path in paths]
-    stems = [path.stem for path in films]
-    for path in films:
-        if stems.count(path.stem) > 1:
-            raise FrameError(f"{path}: more than one film has this name; rename it, or choose another `out` for it")
+    if not films:
+        raise FrameError("no films are given; name some, or a folder of them")
+    check_names(films)
     call = (Path(out).resolve(), framework, weights and Path(weights).resolve(), settings)
     cluster = cluster or os.environ.get("RAY_ADDRESS")
     answers = _on_ray(films, call, cluster) if cluster else _here(films, call, workers or os.cpu_count())
@@ -64,6 +67,15 @@ def analyze_many(
     return table
 
 
+def check_names(films: Iterable[str | Path]) -> None:
+    """FrameError where two of `films` would have the same results in one folder."""
+    seen = set()
+    for path in map(Path, films):
+        if path.stem in seen:
+            raise FrameError(f"{path}: more than one film has this name; rename it, or choose another `out` for it")
+        seen.add(path.stem)
+
+
 def _one(path: Path, out: Path, framework: str | None, weights: Path | None, settings: dict) -> pd.DataFrame | str:
     """The table of one film, or why there is none."""
     try:
@@ -79,11 +91,14 @@ def _here(films: list[Path], call: tuple, workers: int) -> Iterator[tuple[Path, 
     lost = []
     with _pool(workers) as pool:
         jobs = {pool.submit(_one, path, *call): path for path in films}
-        for job in as_completed(jobs):
-            if job.exception():
-                lost.append(jobs[job])
-            else:
-                yield jobs[job], job.result()
+        try:
+            for job in as_completed(jobs):
+                if job.exception():
+                    lost.append(jobs[job])
+                else:
+                    yield jobs[job], job.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # who interrupts does not want the films that wait
     for path in lost:
         with _pool(1) as pool:
             job = pool.submit(_one, path, *call)

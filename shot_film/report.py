@@ -4,6 +4,7 @@ Figures can be read in print and without colour: the scale is a place or a heigh
 """
 
 import base64
+import contextlib
 import io
 import json
 import math
@@ -141,7 +142,9 @@ def _time_axis(axes, table: pd.DataFrame) -> None:
 
 def _thumbnail(table: pd.DataFrame, row) -> Image.Image:
     path = Path(table.attrs["folder"]) / row.thumbnail
-    return Image.open(path) if row.thumbnail and path.is_file() else Image.new("RGB", (256, 144))
+    with contextlib.suppress(OSError):  # a lost or damaged one is left grey
+        return Image.open(path).convert("RGB")
+    return Image.new("RGB", (256, 144), "#888888")
 
 
 def contact_sheet(table: pd.DataFrame, width: int = 200) -> Image.Image:

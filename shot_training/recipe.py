@@ -64,7 +64,13 @@ class Recipe:
         return {**dataclasses.asdict(self), "initial": start}
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the train split that are used, with their weights."""
+        """The rows of the train split that are used, with their weights.
+
+        Raises ValueError where there is nothing to train on, or nothing to measure on.
+        """
+        for split in ("train", "val"):
+            if not (table["split"] == split).any():
+                raise ValueError(f"no frames are in split {split}; training takes some in train and some in val")
         rows = table[table["split"] == "train"]
         if self.inherited == "out" and "inherited" in rows:
             rows = rows[rows["inherited"].astype(int) == 0]
@@ -81,6 +87,8 @@ class Recipe:
         if teacher is None:
             return rows.assign(box=None, view=-1), soft_targets(rows) if self.soft else hard_targets(rows)
         views = teacher.views(rows)
+        if missing := set(rows["path"]) - set(views["path"][views["whole"]]):
+            raise ValueError(f"the teacher does not know {min(missing)}; it is of another data set: train without one")
         views["box"] = [None if whole else box for whole, *box in views[["whole", "x0", "y0", "x1", "y1"]].to_numpy()]
         whole = views[views["whole"]].set_index("path").loc[rows["path"]].reset_index()
         views = pd.concat([whole, views[~views["whole"]]], ignore_index=True)

@@ -34,15 +34,15 @@ def classify(args: argparse.Namespace) -> int:
     classifier = load_classifier(args.framework or gradients, args.weights)
     if args.heatmaps:
         from .heatmap import write_heat_map  # not above: it takes matplotlib, which a table does without
-
-        args.heatmaps.mkdir(parents=True, exist_ok=True)
     answers = classifier.predict_iter(files, args.batch_size, on_error="skip")
     answers = tqdm(answers, total=len(files), unit="picture", disable=None, leave=False)
     width = min(60, max(len(str(file)) for file in files))
     counts, failed = Counter(), 0
     with contextlib.ExitStack() as stack:
         part = args.out and stack.enter_context(replacing(args.out))
-        writer = part and csv.writer(stack.enter_context(part.open("w", newline="", encoding="utf-8")))
+        writer = part and csv.writer(
+            stack.enter_context(part.open("w", newline="", encoding="utf-8", errors="surrogateescape"))
+        )
         if writer:
             writer.writerow(["path", "label", "confidence", *SCALE, "error"])
         print(f"{'picture':{width}}  label  confidence   " + "  ".join(f"{label:>4}" for label in SCALE))
@@ -68,10 +68,11 @@ def classify(args: argparse.Namespace) -> int:
 
 def film(args: argparse.Namespace) -> int:
     """Analyse each film, print its shots, and write table, pictures and exports to the folder `--out`."""
-    from shot_film import report
+    from shot_film import many, report
 
     from . import film  # not above: they take a second, which `classify` does not need
 
+    many.check_names(args.films)
     classifier = load_classifier(args.framework, args.weights)
     failed = 0
     for path in args.films:

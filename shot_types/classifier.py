@@ -1,10 +1,5 @@
 """`load_classifier`, `Classifier` and `Prediction`: pictures in, calibrated answers out.
 
-    from shot_types import load_classifier
-    classifier = load_classifier("pytorch")
-    answer = classifier.predict("frame.jpg")
-    answer.label, answer.confidence, answer.probabilities
-
 A weights file has a card beside it (`card_path`): what the weights expect and what they reach.
 """
 
@@ -166,8 +161,7 @@ class Classifier:
             raise ValueError(f"on_error is {on_error!r}; use 'raise' or 'skip'")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; give 1 or more")
-        if isinstance(xs, str | Path):
-            xs = list_pictures(xs)
+        xs = [xs] if _is_one(xs) else list_pictures(xs) if isinstance(xs, str | Path) else xs
         read = self._read_ahead(xs, 2 * batch_size)
         while batch := list(itertools.islice(read, batch_size)):
             for _, frame in batch:
@@ -177,7 +171,7 @@ class Classifier:
 
     def predict_proba(self, xs) -> np.ndarray:
         """Probabilities as float32 (N, 5), columns in the order of LABELS, rows sum to 1."""
-        answers = self.predict_iter([xs] if _is_one(xs) else xs)
+        answers = self.predict_iter(xs)
         rows = [[answer.probabilities[label] for label in LABELS] for answer in answers]
         return np.array(rows, np.float32).reshape(-1, len(LABELS))
 
@@ -193,7 +187,7 @@ class Classifier:
             name, future = pending.popleft()
             try:
                 return name, future.result()
-            except (FrameError, FileNotFoundError) as error:
+            except (FrameError, OSError) as error:
                 return name, error
 
         try:

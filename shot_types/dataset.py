@@ -36,7 +36,11 @@ def read_dataset(folder: str | Path) -> pd.DataFrame:
     csv = folder / "frames.csv"
     if not csv.is_file():
         raise FileNotFoundError(f"{csv}: no such file; dataset.from_folders makes it from one subfolder a class")
-    table = pd.read_csv(csv, dtype={"path": str, "label": str, "group": str, "shot": str}, keep_default_na=False)
+    try:
+        texts = dict.fromkeys(("path", "label", "group", "shot"), str)
+        table = pd.read_csv(csv, dtype=texts, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+    except ValueError as error:  # that pandas raises for an empty file, a torn one, another encoding
+        raise DatasetError(f"{csv}: not a CSV table ({error}); save it with commas, as UTF-8") from None
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise DatasetError(f"{csv}: columns missing: {', '.join(missing)}")
@@ -48,6 +52,8 @@ def read_dataset(folder: str | Path) -> pd.DataFrame:
                 f"{csv}: {len(bad)} rows with an unknown {column}, first in line {bad[0] + 2}: {value!r};"
                 f" use {', '.join(allowed)}"
             )
+    for path in table["path"][table["path"].duplicated()]:
+        raise DatasetError(f"{csv}: {path!r} is there twice; keep one row a file")
     sides = table.groupby("group")["split"].nunique()
     if (sides > 1).any():
         raise DatasetError(f"{csv}: group {sides.idxmax()!r} is in more than one split; keep a group on one side")
@@ -75,7 +81,8 @@ def split_by_group(table: pd.DataFrame, fractions=(0.6, 0.2, 0.2), seed: int = 0
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-counts.to_numpy().sum(axis=1)[order], kind="stable")]
     totals = counts.to_numpy().sum(axis=0)
-    wanted = np.outer(fractions, totals)  # (3, classes)
+    used = np.array(fractions) > 0
+    wanted = np.outer(np.array(fractions)[used], totals)  # (sides in use, classes)
     lacking = wanted.copy()
     side = np.empty(len(counts), int)
     for group in order:
@@ -83,7 +90,7 @@ def split_by_group(table: pd.DataFrame, fractions=(0.6, 0.2, 0.2), seed: int = 0
         want = ((lacking / wanted) * content).sum(axis=1)
         side[group] = np.argmax(want.round(9))  # so that a last digit, which machines disagree on, decides nothing
         lacking[side[group]] -= content
-    names = dict(zip(counts.index, np.array(SPLITS)[side], strict=True))
+    names = dict(zip(counts.index, np.array(SPLITS)[used][side], strict=True))
     return table.assign(split=table["group"].map(names))
 
 
@@ -115,8 +122,8 @@ def divided_groups(table: pd.DataFrame, by: str = "group") -> int:
 
 
 def _check_fractions(fractions) -> None:
-    if len(fractions) != len(SPLITS) or abs(sum(fractions) - 1) > 1e-6:
-        raise DatasetError(f"fractions are {fractions}; give three that sum to 1, for train, val and test")
+    if len(fractions) != len(SPLITS) or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise DatasetError(f"fractions are {fractions}; give three from 0 on that sum to 1: train, val, test")
 
 
 def from_folders(folder: str | Path, fractions=(0.6, 0.2, 0.2), seed: int = 0) -> pd.DataFrame:
@@ -137,12 +144,14 @@ def from_folders(folder: str | Path, fractions=(0.6, 0.2, 0.2), seed: int = 0) -
         for label in present
         for path in list_pictures(folder / label)
     ]
-    table = split_by_group(pd.DataFrame(rows, columns=["path", "label", "group"]), fractions, seed)
-    write_csv(table, csv)
+    table = pd.DataFrame(rows, columns=["path", "label", "group"])
+    if table["group"].nunique() < np.count_nonzero(fractions):
+        raise DatasetError(f"{folder}: frames of too few films to split; name files film_number.jpg, of more films")
+    write_csv(split_by_group(table, fractions, seed), csv)
     return read_dataset(folder)
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table as CSV; `path` is never half written."""
     with replacing(path) as part:
-        table.to_csv(part, index=False)
+        table.to_csv(part, index=False, errors="surrogateescape")

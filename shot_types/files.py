@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from pathlib import Path
 def replacing(path: str | Path, ending: str = ".part") -> Iterator[Path]:
     """Another name to write to, with that `ending`; it becomes `path` when all went well, else what was there stays."""
     path = Path(path)
-    part = path.with_name(path.name + ending)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; name a file in it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}{ending}")  # no other process writes to that
     try:
         yield part
         part.replace(path)
@@ -21,7 +25,7 @@ def replacing(path: str | Path, ending: str = ".part") -> Iterator[Path]:
 def write(path: str | Path, data: str | bytes) -> None:
     """Write text (UTF-8) or bytes to the file `path`."""
     with replacing(path) as part:
-        part.write_bytes(data.encode() if isinstance(data, str) else data)
+        part.write_bytes(data.encode(errors="surrogateescape") if isinstance(data, str) else data)
 
 
 def file_sha256(path: str | Path) -> str:

@@ -5,6 +5,7 @@ the same numbers in both. Every array is uint8 RGB of shape (height, width, 3).
 """
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,8 @@ def list_pictures(folder: str | Path) -> list[Path]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+        if not any(name.startswith(".") for name in path.relative_to(folder).parts)
     )
     if not found:
         raise FrameError(f"{folder}: no pictures in this folder; expected {', '.join(sorted(PICTURE_SUFFIXES))}")
@@ -77,7 +79,7 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
         raise FrameError(f"{path}: more than {limit} million pixels declared; make it smaller first") from None
     except UnidentifiedImageError:
         raise FrameError(f"{path}: not a picture that Pillow can read; convert it to JPEG or PNG") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # the readers of Pillow raise many kinds
         raise FrameError(f"{path}: the picture is damaged ({error}); get it again") from None
 
 
@@ -113,8 +115,11 @@ def read_video_frame(path: str | Path, seconds: float | None = None, frame: int 
         raise FrameError(f"{path}: no frame before the start of the video; give 0 or more")
     with Video(path) as video:
         shown = None
-        for number, shown in enumerate(video.decode(seconds or 0)):
-            if number == frame or (frame is None and shown.time + video.frame_seconds / 2 > seconds):
+        for number, following in enumerate(video.decode(seconds or 0)):
+            if frame is None and shown and following.time > seconds + 0.001:  # files may round times to milliseconds
+                return video.picture(shown)
+            shown = following
+            if number == frame:
                 return video.picture(shown)
         if shown is None:
             raise FrameError(f"{path}: the video has no frames; get it again")
@@ -149,15 +154,14 @@ def spread_video_frames(path, count=3, every=None, side=None, threads=0) -> Iter
     Raises FileNotFoundError or FrameError, naming the file; also where it is cut short.
     """
     with Video(path) as video:
-        stream, index = video.stream, video.stream.index_entries
+        stream, index, seconds = video.stream, video.stream.index_entries, video.seconds
         stream.codec_context.thread_count = threads
         if len(index) and index[-1].pos + index[-1].size > video.path.stat().st_size:
             raise FrameError(f"{path}: the file is cut short; get it again")
-        seconds = float((stream.duration or 0) * stream.time_base) or (video.container.duration or 0) / av.time_base
         parts = max(1, round(seconds / every)) if every else min(count, stream.frames or count)
         middles = [(part + 0.5) * seconds / parts for part in range(parts)]
         for shown in video.decode(0):
-            if (end := shown.time + video.frame_seconds / 2) > middles[0]:
+            if (end := shown.time + video.frame_seconds / 2 + 1e-6) > middles[0]:  # a bit more, for rounding
                 yield shown.time, video.picture(shown, side)
                 middles = [middle for middle in middles if middle >= end]
             if not middles:
@@ -170,18 +174,24 @@ class Video:
 
     def __init__(self, path: str | Path, min_height: int | None = None):
         """With `min_height` decoders that can (MPEG-1, 2 and 4, Motion JPEG) give 1/2, 1/4 or 1/8, not below it."""
-        self.path = check_file(path)
+        self.path, self.min_height = check_file(path), min_height
+        self._open()
+        self.shape = self.stream.height, self.stream.width  # as the file begins; frames may change
+        self.frame_seconds = float(1 / (self.stream.average_rate or 25))
+        hours, minutes, seconds = map(float, self.stream.metadata.get("DURATION", "0:0:0").split(":"))  # Matroska
+        declared = float((self.stream.duration or 0) * self.stream.time_base) or 3600 * hours + 60 * minutes + seconds
+        self.seconds = declared or (self.container.duration or 0) / av.time_base  # the last with the sound
+
+    def _open(self):
         with self._named_errors():
-            self.container = av.open(str(self.path))
-        if not self.container.streams.video:
+            self.container = av.open(str(self.path.absolute()))  # absolute: a colon in a name is no protocol
+        if not self.container.streams.video or self.container.format.name == "tty":  # text, to FFmpeg
             self.container.close()
             raise FrameError(f"{self.path}: no video stream in this file; give a film or a clip")
         self.stream = self.container.streams.video[0]
         self.stream.thread_type = "AUTO"
-        self.shape = self.stream.height, self.stream.width  # as the file begins; frames may change
-        self.frame_seconds = float(1 / (self.stream.average_rate or 25))
-        if min_height and self.stream.height >= 2 * min_height:
-            halvings = min(3, (self.stream.height // min_height).bit_length() - 1)
+        if self.min_height and self.stream.height >= 2 * self.min_height:
+            halvings = min(3, (self.stream.height // self.min_height).bit_length() - 1)
             self.stream.codec_context.options = {"lowres": str(halvings)}
 
     def __enter__(self):
@@ -200,12 +210,19 @@ class Video:
             ) from None
 
     def decode(self, seconds: float) -> Iterator[av.VideoFrame]:
-        """Frames in order of time, from the last key frame before `seconds`; times count from the first frame."""
-        start = self.stream.start_time or 0
+        """Frames in order of time, from a key frame at or before `seconds`; times count from the first frame."""
+        start, first = self.stream.start_time or 0, []
+        if seconds > 0:
+            at = start + int(seconds / self.stream.time_base)
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                self.container.seek(at, stream=self.stream)
+                first = list(itertools.islice(self.container.decode(self.stream), 1))
+            if not first or first[0].pts is None or first[0].pts > at:  # some formats seek too far, or not at all
+                self.container.close()
+                self._open()
+                first = []
         with self._named_errors():
-            if seconds > 0:
-                self.container.seek(start + int(seconds / self.stream.time_base), stream=self.stream)
-            for frame in self.container.decode(self.stream):
+            for frame in itertools.chain(first, self.container.decode(self.stream)):
                 frame.pts = (frame.pts or 0) - start
                 yield frame
 

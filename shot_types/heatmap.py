@@ -1,8 +1,4 @@
-"""Where the network looked: a picture with a heat map of what a label rests on.
-
-Such a map shows which parts of the picture spoke for the label, in cells of 32 x 32 pixels of the network's input; it
-does not show why they did, nor whether the label is right.
-"""
+"""Where the network looked: a picture with a heat map of what a label rests on, in cells of 32 x 32 input pixels."""
 
 from pathlib import Path
 

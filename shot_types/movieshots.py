@@ -98,8 +98,9 @@ def extract_frames(table, videos, out, count=3, every=None, height=256, workers=
     settings, text = out / "settings.json", json.dumps({"count": count, "every": every, "height": height})
     if settings.exists() and settings.read_text() != text:
         raise DatasetError(f"{out}: holds frames made with {settings.read_text()}; remove it or name another folder")
-    out.mkdir(parents=True, exist_ok=True)
     write(settings, text)
+    for left in out.glob("frames/*/*.part"):  # by a run that was killed
+        left.unlink()
     shots = [tuple(row) for row in table[["movie", "shot"]].to_numpy()]
     todo = [shot for shot in shots if not (out / FRAME.format(*shot, 1)).exists()]
     np.random.default_rng(0).shuffle(todo)  # the first shots are typical: they make the estimate

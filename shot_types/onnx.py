@@ -15,9 +15,8 @@ AT_ONCE = 2 * os.cpu_count()
 class Network:
     """A trained network, ready to answer: call it with a uint8 RGB batch, get logits.
 
-    Threads: `Classifier` reads pictures in one thread a core, ONNX Runtime computes in one thread a core as well,
-    and the system shares out the cores. ONNX Runtime's threads sleep where they would wait, so that while one side
-    has nothing to do, the other has all cores.
+    `Classifier` reads pictures in one thread a core, and ONNX Runtime computes in one thread a core as well; its
+    threads sleep where they would wait, so that while one side has nothing to do, the other has all cores.
     """
 
     def __init__(self, weights: str | Path, card: dict):

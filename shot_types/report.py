@@ -21,12 +21,12 @@ def predicted(proba: np.ndarray) -> np.ndarray:
 
 
 def summary(truth, proba: np.ndarray) -> dict[str, float]:
-    """Accuracy, macro-F1, and the share of answers at most one step off on the scale."""
+    """Accuracy, macro-F1 over the classes that occur in `truth`, and the share of answers at most one step off."""
     truth, answer = np.asarray(truth), predicted(proba)
     distance = np.abs([STEP[a] - STEP[b] for a, b in zip(truth, answer, strict=True)])
     return {
         "accuracy": float(np.mean(truth == answer)),
-        "macro-F1": float(f1_score(truth, answer, average="macro")),
+        "macro-F1": float(f1_score(truth, answer, labels=np.unique(truth), average="macro")),
         "within one step": float(np.mean(distance <= 1)),
     }
 

@@ -36,10 +36,10 @@ def textured(height, width, seed=0):
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def write_video(path, frames, rate=24, **options):
-    """An H.264 file of uint8 RGB frames."""
+def write_video(path, frames, rate=24, codec="libx264", **options):
+    """A video file of uint8 RGB frames."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate)
+        stream = container.add_stream(codec, rate=rate)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         for name, value in options.items():

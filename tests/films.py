@@ -1,7 +1,9 @@
 """Films for the tests, and a classifier that needs no framework, so that other processes start quickly."""
 
 import os
+import time
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -24,6 +26,16 @@ class Brightness:
             level = (load_frame(x, 36, 64).mean() - 50) / 40
             row[LABELS.index(SCALE[int(np.clip(round(level), 0, 4))])] = 0.92
         self.seen += len(xs)
+        return proba
+
+
+class Level(Brightness):
+    """Its confidence tells every level of brightness from the next."""
+
+    def predict_proba(self, xs):
+        proba = super().predict_proba(xs)
+        for row, x in zip(proba, xs, strict=True):
+            row[row.argmax()] -= load_frame(x, 36, 64).mean() / 1000
         return proba
 
 
@@ -56,4 +68,11 @@ def die_on_a(path, *_):
     """What a worker process does that dies on the film a."""
     if path.stem == "a":
         os._exit(9)
+    return str(path)
+
+
+def done_slowly(path, folder):
+    """What a worker process does that takes a moment for a film and leaves a file."""
+    time.sleep(0.05)
+    Path(folder, f"{path.stem}.done").touch()
     return str(path)

@@ -81,6 +81,15 @@ def test_film_writes_everything_and_names_what_fails(tmp_path, framework, weight
     assert names >= {"a.csv", "a.json", "a.edl", "a.otio", "a.vtt", "a.html", "a_timeline.png", "a_contact_sheet.jpg"}
 
 
+def test_two_films_of_one_name_and_a_folder_for_a_table_are_refused(tmp_path, framework, weights, capsys):
+    call = ["--framework", framework, "--weights", str(weights), "--out", str(tmp_path)]
+    assert main(["film", str(tmp_path / "x/film.mp4"), str(tmp_path / "y/film.mkv"), *call]) == 1
+    assert "film.mkv: more than one film has this name" in capsys.readouterr().err
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    assert main(["classify", str(tmp_path / "a.png"), *call]) == 1
+    assert f"{tmp_path}: is a folder; name a file in it" in capsys.readouterr().err
+
+
 def test_film_with_wrong_options(tmp_path, framework, weights, capsys):
     write_video(tmp_path / "a.mp4", [textured(90, 160)] * 3)
     call = ["film", str(tmp_path / "a.mp4"), "--out", str(tmp_path), "--weights", str(weights), "--detector", "best"]

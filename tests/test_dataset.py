@@ -28,6 +28,9 @@ def test_read_dataset_gives_absolute_files(tmp_path):
         ("path,label,group,split\na.jpg,MS,f,train\nb.jpg,XX,g,train\n", "unknown label, first in line 3: 'XX'"),
         ("path,label,group,split\na.jpg,MS,f,dev\n", "unknown split, first in line 2: 'dev'"),
         ("path,label,group,split\na.jpg,MS,f,train\nb.jpg,MS,f,test\n", "group 'f' is in more than one split"),
+        ("path,label,group,split\na.jpg,MS,f,train\na.jpg,MS,f,train\n", "'a.jpg' is there twice"),
+        ("", r"frames\.csv: not a CSV table"),
+        ("path,label,group,split\na.jpg,MS,f,train\nb.jpg,MS,f,train,1,2\n", r"frames\.csv: not a CSV table"),
     ],
 )
 def test_broken_contract_is_named(tmp_path, text, message):
@@ -54,6 +57,14 @@ def test_split_by_group_keeps_films_whole_and_classes_at_their_share():
     assert (table.groupby("group")["split"].nunique() == 1).all()
     shares = pd.crosstab(table["label"], table["split"], normalize="index")
     assert (shares - pd.Series({"train": 0.6, "val": 0.2, "test": 0.2})).abs().to_numpy().max() < 0.02
+
+
+def test_a_side_that_wants_nothing_gets_nothing():
+    table = pd.DataFrame({"label": ["MS", "LS"] * 30, "group": [f"film {number // 4}" for number in range(60)]})
+    split = dataset.split_by_group(table, (0.8, 0.2, 0))["split"]
+    assert split.value_counts().to_dict() == {"train": 48, "val": 12}
+    with pytest.raises(DatasetError, match="three from 0 on"):
+        dataset.split_by_group(table, (1.2, -0.2, 0))
 
 
 def test_split_by_group_depends_on_the_seed_and_not_on_row_order():

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, write_video
-from films import Brightness, scene, shots, write_timed
+from films import Brightness, Level, scene, shots, write_timed
 from PIL import Image
 
 from shot_film import analysis
@@ -72,8 +72,8 @@ def test_a_long_shot_is_looked_at_all_over_but_not_more_often(tmp_path):
 KILLED = """
 import os, signal, sys
 from shot_types import film
-from films import Brightness
-class Killed(Brightness):
+from films import Level
+class Killed(Level):
     def predict_proba(self, xs):
         if self.seen > {frames}:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -84,17 +84,18 @@ film.analyze(sys.argv[1], Killed(), sys.argv[2])
 
 def test_killed_in_the_middle_a_second_run_goes_on(tmp_path):
     labels = ["LS", "MS", "ECS", "FS", "CS", "LS", "ECS", "MS"]
-    path = write_video(tmp_path / "film.mp4", shots(*labels))
-    whole = Brightness()
+    dimmed = [np.clip(picture - np.uint8(number % 30), 20, 255) for number, picture in enumerate(shots(*labels))]
+    path = write_video(tmp_path / "film.mp4", dimmed)
+    whole = Level()
     expected = film.analyze(path, whole, tmp_path / "whole")
     out = tmp_path / "out"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     call = [sys.executable, "-c", KILLED.format(frames=whole.seen // 2), str(path), str(out)]
     assert subprocess.run(call, env=environment, check=False).returncode == -signal.SIGKILL
-    assert sorted(file.name for file in out.iterdir()) == ["film.part", "film_shots"]
+    assert sorted(file.name for file in out.iterdir()) == ["film.part", "film.part_shots"]
     with (out / "film.part").open("a") as file:
         file.write('{"shot": 99, "start"')  # as if killed while writing
-    rest = Brightness()
+    rest = Level()
     table = film.analyze(path, rest, out)
     assert 0 < rest.seen < 0.7 * whole.seen
     pd.testing.assert_frame_equal(table, expected)
@@ -146,6 +147,8 @@ def test_tables_that_cannot_be_used(path, tmp_path):
     for text, message in (
         (good.replace(",ECS,0.92", ",XCS,0.92"), "shot 3 is labelled 'XCS'; use ECS, CS, MS, FS, LS"),
         (good.replace(",", ";"), "not a table of this program"),
+        (good.replace("start_seconds", "begin"), "start_seconds"),
+        (good.splitlines()[0] + "\n", "rows or times are missing"),
         ("", "empty"),
     ):
         csv.write_text(text)
@@ -154,11 +157,67 @@ def test_tables_that_cannot_be_used(path, tmp_path):
         assert str(csv) in str(error.value)
     csv.write_text(good)
     record.write_text("{}")
-    with pytest.raises(ValueError, match=r"film\.json: not the record"):
+    with pytest.raises(ValueError, match=r"film\.json: not there, or not the record"):
+        film.load(csv)
+    record.write_text("[]")
+    with pytest.raises(ValueError, match=r"film\.json: not there, or not the record"):
         film.load(csv)
     record.unlink()
-    with pytest.raises(FileNotFoundError, match=r"film\.json"):
+    with pytest.raises(ValueError, match=r"move film\.csv away"):
         film.load(csv)
+    csv.rename(tmp_path / "kept.csv")
+    assert len(film.analyze(path, Brightness(), tmp_path)) == 4
+
+
+def test_rows_in_another_order_and_empty_ones_are_no_matter(path, tmp_path):
+    table = film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    head, *lines = csv.read_text().splitlines()
+    csv.write_text("\n".join([head, *lines[::-1], "," * head.count(",")]) + "\n")
+    pd.testing.assert_frame_equal(film.load(csv), table)
+
+
+def test_corrected_labels_are_not_lost_to_other_weights_or_settings(path, tmp_path):
+    table = film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    table.loc[1, "label"] = "CS"
+    film.save(table, csv)
+    with pytest.raises(ValueError, match=r"film\.csv: has corrected labels"):
+        film.analyze(path, Brightness(), tmp_path, every=0.3)
+    assert film.analyze(path, Brightness(), tmp_path)["label"].tolist() == ["LS", "CS", "ECS", "FS"]
+    csv.rename(tmp_path / "kept.csv")
+    assert film.analyze(path, Brightness(), tmp_path, every=0.3)["label"].tolist() == ["LS", "MS", "ECS", "FS"]
+
+
+def test_stopped_work_with_other_settings_leaves_the_finished_table_and_its_thumbnails(path, tmp_path):
+    table = film.analyze(path, Brightness(), tmp_path)
+
+    class Stopped(Brightness):
+        def predict_proba(self, xs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        film.analyze(path, Stopped(), tmp_path, every=0.3)
+    again = Brightness()
+    pd.testing.assert_frame_equal(film.analyze(path, again, tmp_path), table)
+    assert again.seen == 0 and all((tmp_path / name).is_file() for name in table["thumbnail"])
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+def test_stopped_work_goes_on_where_seeking_is_coarse(tmp_path, suffix):
+    codec = "mpeg1video" if suffix == "mpg" else "libx264"
+    path = write_video(tmp_path / f"film.{suffix}", shots("LS", "MS", "ECS", "FS"), codec=codec)
+    expected = film.analyze(path, Brightness(), tmp_path / "whole")
+
+    class Stopped(Brightness):
+        def predict_proba(self, xs):
+            if self.seen > 4:
+                raise KeyboardInterrupt
+            return super().predict_proba(xs)
+
+    with pytest.raises(KeyboardInterrupt):
+        film.analyze(path, Stopped(), tmp_path)
+    pd.testing.assert_frame_equal(film.analyze(path, Brightness(), tmp_path), expected)
 
 
 @pytest.mark.parametrize("wrong", [{"detector": "best"}, {"every": 0}, {"most": 1}, {"options": {"colour": 1}}])

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from conftest import write_video
-from films import die_on_a, shots
+from films import die_on_a, done_slowly, shots
 
 from shot_film import many as film_many
 from shot_types import film, load_classifier
@@ -56,6 +56,20 @@ def test_two_films_of_one_name(folder):
     (folder / "more" / "a.mp4").write_bytes((folder / "a.mp4").read_bytes())
     with pytest.raises(FrameError, match="more than one film has this name"):
         film_many.analyze_many(folder)
+
+
+def test_no_films(tmp_path):
+    for nothing in ([], tmp_path):
+        with pytest.raises(FrameError, match="no films"):
+            film_many.analyze_many(nothing)
+
+
+def test_who_interrupts_does_not_get_the_films_that_wait(folder, monkeypatch):
+    monkeypatch.setattr(film_many, "_one", done_slowly)
+    answers = film_many._here([folder / f"{number}.mp4" for number in range(40)], (str(folder),), 1)
+    next(answers)
+    answers.close()
+    assert len(list(folder.glob("*.done"))) < 20
 
 
 def test_on_a_ray_cluster(folder, tmp_path, pytorch_weights):

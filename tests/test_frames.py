@@ -1,9 +1,11 @@
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import textured, write_video
+from films import write_timed
 from PIL import Image
 
 from shot_types import frames
@@ -178,6 +180,13 @@ def test_pad_keeps_the_shape_and_squeeze_fills():
 # Bad input
 
 
+def test_hidden_pictures_are_left_out(tmp_path):
+    for name in (".thumbs/a.jpg", "seen/a.jpg", ".b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert frames.list_pictures(tmp_path) == [tmp_path / "seen" / "a.jpg"]
+
+
 def test_missing_folder_and_empty(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone\.jpg: no such file"):
         frames.read_image(tmp_path / "gone.jpg")
@@ -245,6 +254,36 @@ def video(tmp_path):
 def test_read_video_frame_by_number_and_by_time(video, number):
     for rgb in (frames.read_video_frame(video, frame=number), frames.read_video_frame(video, seconds=number / 24)):
         assert rgb.shape == (96, 160, 3) and same(rgb, 4 * number, 2)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("ts", "libx264"), ("flv", "libx264"), ("mpg", "mpeg2video")])
+@pytest.mark.parametrize("number", [1, 30, 58])
+def test_formats_that_seek_too_far_give_the_right_frame(tmp_path, suffix, codec, number):
+    shades = [np.full((96, 160, 3), 4 * number, np.uint8) for number in range(60)]
+    path = write_video(tmp_path / f"grey.{suffix}", shades, codec=codec, gop_size=12)
+    assert same(frames.read_video_frame(path, seconds=number / 24), 4 * number, 3)
+
+
+def test_a_frame_is_shown_until_the_next_one(tmp_path):
+    shades = [np.full((96, 160, 3), 40 * number, np.uint8) for number in range(5)]
+    path = write_timed(tmp_path / "slow.mkv", shades, [0, 1, 2, 8, 9])
+    for seconds, number in ((0.6, 0), (1, 1), (3, 2), (7.9, 2), (8, 3)):
+        assert same(frames.read_video_frame(path, seconds=seconds), 40 * number, 3)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_video_of_few_frames_gives_all_of_them(tmp_path, count):
+    path = write_video(tmp_path / "short.mp4", [np.full((96, 160, 3), 90, np.uint8)] * count)
+    assert len(list(frames.spread_video_frames(path, 3))) == count
+
+
+def test_names_with_a_colon_and_text_that_is_no_film(video, monkeypatch):
+    monkeypatch.chdir(video.parent)
+    video.rename("Alien: Covenant.mp4")
+    assert frames.read_video_frame("Alien: Covenant.mp4", frame=0).shape == (96, 160, 3)
+    Path("notes.txt").write_text("not a film\n" * 99)
+    with pytest.raises(FrameError, match=r"notes\.txt: "):
+        frames.read_video_frame("notes.txt", seconds=0)
 
 
 def test_sampled_frames_are_evenly_spread(video):

@@ -219,7 +219,6 @@ def test_film_analysis_on_other_films(tmp_path, pytorch_weights):
         "Film_Analysis",
         tmp_path,
         FILM=str(films / "one.mp4"),
-        KNOWN=None,
         FOLDER=str(films),
         OUT=str(tmp_path / "out"),
         WEIGHTS=str(pytorch_weights),
@@ -227,4 +226,4 @@ def test_film_analysis_on_other_films(tmp_path, pytorch_weights):
     )
     table = pd.read_csv(tmp_path / "out" / "two.csv")
     assert table["end_seconds"].tolist() == [1, 2] and (tmp_path / "out" / "one.edl").is_file()
-    assert "2 of 2 cuts found, 0 found that are none" in nbformat.writes(book)
+    assert "There is no one_shots.csv beside the film" in nbformat.writes(book)

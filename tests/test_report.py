@@ -32,6 +32,11 @@ def test_summary_agrees_with_scikit_learn(answers):
     assert figures["macro-F1"] == f1_score(truth, report.predicted(logits), average="macro")
 
 
+def test_macro_f1_is_over_the_classes_that_occur():
+    proba = np.eye(5)[[LABELS.index(label) for label in ("FS", "MS", "CS")]]  # nothing is CS
+    assert report.summary(["FS", "MS", "MS"], proba)["macro-F1"] == pytest.approx((1 + 2 / 3) / 2)
+
+
 def test_within_one_step_counts_on_the_scale_not_in_index_order():
     proba = np.eye(5)[[LABELS.index("CS"), LABELS.index("FS"), LABELS.index("LS")]]
     assert report.summary(["ECS", "CS", "FS"], proba)["within one step"] == pytest.approx(2 / 3)

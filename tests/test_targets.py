@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from shot_training import targets
+from shot_training.recipe import Recipe
 from shot_types.labels import LABELS
 
 
@@ -62,3 +65,15 @@ def test_history_is_drawn_one_line_a_run():
     history = pd.DataFrame({"epoch": [1, 2], "loss": [1, 0.5], "val loss": [0.6, 0.5]})
     figure = targets.plot_history({"a": history, "b": history}, ("loss", "val loss"))
     assert [len(axes.lines) for axes in figure.axes] == [2, 2]
+
+
+def test_training_without_a_split_or_with_a_teacher_of_other_frames_is_refused():
+    table = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "label": ["MS", "LS"], "split": ["train", "val"]})
+    assert Recipe().rows(table)["path"].tolist() == ["a.jpg"]
+    for split in ("train", "val"):
+        with pytest.raises(ValueError, match=f"no frames are in split {split}"):
+            Recipe().rows(table[table["split"] != split])
+    views = pd.DataFrame([("other.jpg", 0.0, 0.0, 1.0, 1.0)], columns=["path", "x0", "y0", "x1", "y1"])
+    teacher = SimpleNamespace(views=lambda rows: rows.merge(views.assign(whole=True), on="path"))
+    with pytest.raises(ValueError, match=r"the teacher does not know a\.jpg"):
+        Recipe().views(Recipe().rows(table), teacher)
