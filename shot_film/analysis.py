@@ -87,16 +87,9 @@ def analyze(
     made_from = {"film": path.name, "bytes": path.stat().st_size, "weights": weights, "detector": detector}
     made_from = json.loads(json.dumps({**made_from, "options": options, "every": every, "most": most}, default=str))
     done, part, folder, fresh = (out / f"{path.stem}{end}" for end in (".csv", ".part", "_shots", ".part_shots"))
-    rows = _started(part, made_from)
-    if done.exists():
-        earlier = load(done)
-        if rows is None and earlier.attrs["made_from"] == made_from:
-            return earlier
-        if earlier.attrs["made_from"] != made_from and _corrected(earlier).any():
-            raise ValueError(
-                f"{done}: has corrected labels and is from other weights, settings or film; move it away, or choose"
-                " another `out`"
-            )
+    rows, earlier = _started(part, made_from), _finished(done, made_from)
+    if earlier is not None and (rows is None or _corrected(earlier).any()):
+        return earlier
     with Video(path, MIN_HEIGHT) as video:
         if not rows:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -116,12 +109,13 @@ def analyze(
     versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
     table.attrs = {"made_from": made_from, "rate": work.rate, "start_frame": work.start_frame, "note": work.note}
     table.attrs |= {"work_seconds": seconds, "versions": versions}
-    save(table, done)
+    _finished(done, made_from)  # again: a person may have corrected labels meanwhile
     if any(fresh.iterdir()):  # not where an earlier run was stopped just after this
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     else:
         fresh.rmdir()
+    save(table, done)
     part.unlink(missing_ok=True)
     return load(done)
 
@@ -133,8 +127,25 @@ def _started(part: Path, made_from: dict) -> list[dict] | None:
         first, *lines = part.read_text(encoding="utf-8").splitlines()
         if json.loads(first) == made_from:
             rows = []
-            rows.extend(json.loads(line) for line in lines)
+            for line in lines:
+                row = json.loads(line)
+                if not isinstance(row, dict) or "taken" not in row:
+                    break
+                rows.append(row)
     return rows
+
+
+def _finished(done: Path, made_from: dict) -> pd.DataFrame | None:
+    """The table that lies there, if it is made from the same; ValueError if from other and a person corrected it."""
+    table = load(done) if done.exists() else None
+    if table is None or table.attrs["made_from"] == made_from:
+        return table
+    if _corrected(table).any():
+        raise ValueError(
+            f"{done}: has corrected labels and is from other weights, settings or film; move it away, or choose another"
+            " `out`"
+        )
+    return None
 
 
 class _Sample(NamedTuple):

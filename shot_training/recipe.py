@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from shot_types.dataset import measured
 from shot_types.frames import load_frame, read_image, resize, trim_bars
 
 from .augment import augment, flip
@@ -68,14 +69,14 @@ class Recipe:
 
         Raises ValueError where there is nothing to train on, or nothing to measure on.
         """
-        for split in ("train", "val"):
-            if not (table["split"] == split).any():
-                raise ValueError(f"no frames are in split {split}; training takes some in train and some in val")
         rows = table[table["split"] == "train"]
         if self.inherited == "out" and "inherited" in rows:
             rows = rows[rows["inherited"].astype(int) == 0]
         if self.source_weights and "source" in rows:
             rows = rows.assign(weight=rows["source"].map(self.source_weights).fillna(1.0))
+        for split, part in (("train", rows), ("val", measured(table, "val"))):
+            if part.empty:
+                raise ValueError(f"no frames to use are in split {split}; training takes some in train and some in val")
         return rows.reset_index(drop=True)
 
     def views(self, rows: pd.DataFrame, teacher: Teacher | None) -> tuple[pd.DataFrame, np.ndarray]:

@@ -1,7 +1,4 @@
-"""`load_classifier`, `Classifier` and `Prediction`: pictures in, calibrated answers out.
-
-A weights file has a card beside it (`card_path`): what the weights expect and what they reach.
-"""
+"""Pictures in, calibrated answers out: `load_classifier`, `Classifier`, `Prediction`, and the cards beside weights."""
 
 import importlib
 import itertools
@@ -215,7 +212,7 @@ class Classifier:
 def _is_one(x) -> bool:
     if isinstance(x, str | Path):
         return not Path(x).is_dir()
-    return isinstance(x, Image.Image | np.ndarray)
+    return isinstance(x, Image.Image) or (isinstance(x, np.ndarray) and x.ndim in (2, 3))
 
 
 def _name(x, number: int) -> str:

@@ -144,10 +144,10 @@ def from_folders(folder: str | Path, fractions=(0.6, 0.2, 0.2), seed: int = 0) -
         for label in present
         for path in list_pictures(folder / label)
     ]
-    table = pd.DataFrame(rows, columns=["path", "label", "group"])
-    if table["group"].nunique() < np.count_nonzero(fractions):
-        raise DatasetError(f"{folder}: frames of too few films to split; name files film_number.jpg, of more films")
-    write_csv(split_by_group(table, fractions, seed), csv)
+    table = split_by_group(pd.DataFrame(rows, columns=["path", "label", "group"]), fractions, seed)
+    if table["split"].nunique() < np.count_nonzero(fractions):
+        raise DatasetError(f"{folder}: too few films to split; give frames of more, in files named film_number.jpg")
+    write_csv(table, csv)
     return read_dataset(folder)
 
 

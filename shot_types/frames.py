@@ -169,7 +169,7 @@ def spread_video_frames(path, count=3, every=None, side=None, threads=0) -> Iter
         raise FrameError(f"{path}: the video ends before the {seconds:.2f} seconds it declares; get it again")
 
 
-class Video:
+class Video(contextlib.AbstractContextManager):
     """An open video file; errors of FFmpeg become FrameErrors that name the file."""
 
     def __init__(self, path: str | Path, min_height: int | None = None):
@@ -178,9 +178,13 @@ class Video:
         self._open()
         self.shape = self.stream.height, self.stream.width  # as the file begins; frames may change
         self.frame_seconds = float(1 / (self.stream.average_rate or 25))
-        hours, minutes, seconds = map(float, self.stream.metadata.get("DURATION", "0:0:0").split(":"))  # Matroska
-        declared = float((self.stream.duration or 0) * self.stream.time_base) or 3600 * hours + 60 * minutes + seconds
-        self.seconds = declared or (self.container.duration or 0) / av.time_base  # the last with the sound
+        self.seconds = float((self.stream.duration or 0) * self.stream.time_base)
+        if not self.seconds:  # as in Matroska, which says when all ends, and in a tag, when the picture does
+            end = (self.container.duration or 0) / av.time_base
+            with contextlib.suppress(KeyError, ValueError):
+                hours, minutes, seconds = map(float, self.stream.metadata["DURATION"].split(":"))
+                end = 3600 * hours + 60 * minutes + seconds
+            self.seconds = max(0.0, end - float((self.stream.start_time or 0) * self.stream.time_base))
 
     def _open(self):
         with self._named_errors():
@@ -193,9 +197,6 @@ class Video:
         if self.min_height and self.stream.height >= 2 * self.min_height:
             halvings = min(3, (self.stream.height // self.min_height).bit_length() - 1)
             self.stream.codec_context.options = {"lowres": str(halvings)}
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.container.close()

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -187,6 +188,36 @@ def test_corrected_labels_are_not_lost_to_other_weights_or_settings(path, tmp_pa
     assert film.analyze(path, Brightness(), tmp_path)["label"].tolist() == ["LS", "CS", "ECS", "FS"]
     csv.rename(tmp_path / "kept.csv")
     assert film.analyze(path, Brightness(), tmp_path, every=0.3)["label"].tolist() == ["LS", "MS", "ECS", "FS"]
+
+
+def test_labels_corrected_while_the_work_goes_on_are_kept(path, tmp_path, monkeypatch):
+    csv = tmp_path / "film.csv"
+    film.analyze(path, Brightness(), tmp_path)
+
+    class Meanwhile(Brightness):
+        def predict_proba(self, xs):
+            film.save(film.load(csv).assign(label=["LS", "CS", "ECS", "FS"]), csv)
+            return super().predict_proba(xs)
+
+    with pytest.raises(ValueError, match="has corrected labels"):
+        film.analyze(path, Meanwhile(), tmp_path, every=0.3)
+    assert film.load(csv)["label"].tolist() == ["LS", "CS", "ECS", "FS"]
+    csv.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(analysis.Path, "unlink", lambda *_, **__: None)  # as if stopped just before that
+        table = film.analyze(path, Brightness(), tmp_path, every=0.3)
+    table.loc[1, "label"] = "CS"
+    film.save(table, csv)
+    again = film.analyze(path, Brightness(), tmp_path, every=0.3)
+    assert again["label"].tolist() == ["LS", "CS", "ECS", "FS"]
+    assert all((tmp_path / name).is_file() for name in again["thumbnail"])
+
+
+def test_what_another_version_left_unfinished_is_new_work(path, tmp_path):
+    expected = film.analyze(path, Brightness(), tmp_path / "whole")
+    rows = [json.dumps(expected.attrs["made_from"]), json.dumps({"shot": 1, "start_seconds": 0, "end_seconds": 1}), "7"]
+    (tmp_path / "film.part").write_text("\n".join(rows) + "\n")
+    pd.testing.assert_frame_equal(film.analyze(path, Brightness(), tmp_path), expected)
 
 
 def test_stopped_work_with_other_settings_leaves_the_finished_table_and_its_thumbnails(path, tmp_path):

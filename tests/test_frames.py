@@ -1,3 +1,4 @@
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -275,6 +276,18 @@ def test_a_frame_is_shown_until_the_next_one(tmp_path):
 def test_a_video_of_few_frames_gives_all_of_them(tmp_path, count):
     path = write_video(tmp_path / "short.mp4", [np.full((96, 160, 3), 90, np.uint8)] * count)
     assert len(list(frames.spread_video_frames(path, 3))) == count
+
+
+@pytest.mark.parametrize("tag", [None, "10", "0:10", "no time"])
+def test_seconds_of_a_film_that_begins_late(tmp_path, tag):
+    shades = [np.full((96, 160, 3), 20 * number, np.uint8) for number in range(10)]
+    path = write_timed(tmp_path / "late.mkv", shades, np.arange(5, 15))
+    if tag:
+        declared = re.search(rb"00:00:1\d\.\d{9}", path.read_bytes())[0]
+        path.write_bytes(path.read_bytes().replace(declared, tag.encode().ljust(len(declared), b"\0")))
+    with frames.Video(path) as video:
+        assert video.seconds == pytest.approx(10, abs=1)
+    assert [time for time, _ in frames.spread_video_frames(path, 3)] == pytest.approx([1, 5, 8], abs=1)
 
 
 def test_names_with_a_colon_and_text_that_is_no_film(video, monkeypatch):

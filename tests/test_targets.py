@@ -71,8 +71,10 @@ def test_training_without_a_split_or_with_a_teacher_of_other_frames_is_refused()
     table = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "label": ["MS", "LS"], "split": ["train", "val"]})
     assert Recipe().rows(table)["path"].tolist() == ["a.jpg"]
     for split in ("train", "val"):
-        with pytest.raises(ValueError, match=f"no frames are in split {split}"):
+        with pytest.raises(ValueError, match=f"no frames to use are in split {split}"):
             Recipe().rows(table[table["split"] != split])
+    with pytest.raises(ValueError, match="no frames to use are in split val"):
+        Recipe().rows(table.assign(inherited=1))
     views = pd.DataFrame([("other.jpg", 0.0, 0.0, 1.0, 1.0)], columns=["path", "x0", "y0", "x1", "y1"])
     teacher = SimpleNamespace(views=lambda rows: rows.merge(views.assign(whole=True), on="path"))
     with pytest.raises(ValueError, match=r"the teacher does not know a\.jpg"):
