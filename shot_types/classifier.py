@@ -95,8 +95,8 @@ def read_card(weights: str | Path) -> dict:
         raise FileNotFoundError(f"{path}: no such card; it lies beside the weights, `write_card` makes one")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        missing = [field for field in CARD_FIELDS if field not in card]
-    except (ValueError, TypeError):
+        missing = [field for field in CARD_FIELDS if not card.get(field)]
+    except (ValueError, AttributeError):
         raise WeightsError(f"{path}: not a JSON card; get it again with its weights") from None
     if missing:
         raise WeightsError(f"{path}: the card lacks {', '.join(missing)}; get it again with its weights")

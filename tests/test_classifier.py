@@ -145,6 +145,7 @@ def damage(card=None, content=None, drop_card=False):
         ),
         (damage(card={"sha256": "0" * 64}), WeightsError, "does not match its card"),
         (damage(card={"classes": ["A", "B"]}), WeightsError, "classes are"),
+        (damage(card={"classes": None, "temperature": 0}), WeightsError, "the card lacks classes, temperature"),
         (damage(drop_card=True), FileNotFoundError, "no such card"),
     ],
 )
