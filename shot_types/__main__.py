@@ -18,6 +18,8 @@ from .labels import NAMES, SCALE
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 1 when a file failed, or 2 for a wrong call."""
     args = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # for names of files that are not UTF-8
     try:
         return args.run(args)
     except (ValueError, OSError) as error:

@@ -32,13 +32,14 @@ def test_classify_prints_and_writes_the_table(folder, framework, weights, classi
 def test_a_failed_file_is_named_and_the_rest_goes_on(folder, framework, weights, capsys):
     (folder / "1.png").write_text("not a picture")
     out = folder / "table.csv"
-    call = ["classify", str(folder), str(folder / "gone.png"), "--framework", framework]
+    odd = str(folder / "gone_caf\udce9.png")  # as Python spells a name that is not UTF-8
+    call = ["classify", str(folder), str(folder / "gone.png"), odd, "--framework", framework]
     assert main([*call, "--weights", str(weights), "--out", str(out)]) == 1
-    with out.open(newline="") as file:
+    with out.open(newline="", errors="surrogateescape") as file:
         rows = list(csv.DictReader(file))
-    assert [bool(row["error"]) for row in rows] == [False, True, False, True]
+    assert [bool(row["error"]) for row in rows] == [False, True, False, True, True] and rows[4]["path"] == odd
     printed = capsys.readouterr()
-    assert "2 failed" in printed.out and "gone.png: no such file" in printed.err and "Traceback" not in printed.err
+    assert "3 failed" in printed.out and "gone.png: no such file" in printed.err and "Traceback" not in printed.err
 
 
 def test_errors_are_one_line(tmp_path, capsys):

@@ -122,6 +122,15 @@ def test_contact_sheet_has_a_framed_thumbnail_for_each_shot(table):
     assert abs(sheet[50, 80].astype(int) - 210).max() < 60  # the long shot is the bright one
 
 
+def test_a_damaged_thumbnail_is_left_grey(table, tmp_path):
+    table.attrs["folder"] = str(tmp_path)
+    name = tmp_path / table["thumbnail"][0]
+    name.parent.mkdir()
+    name.write_text("not a picture")
+    sheet = np.asarray(film_report.contact_sheet(table, width=160))
+    assert abs(sheet[50, 80].astype(int) - 0x88).max() <= 1
+
+
 class Page(html.parser.HTMLParser):
     def __init__(self):
         super().__init__()

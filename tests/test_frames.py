@@ -209,6 +209,16 @@ def test_truncated_and_text(tmp_path, picture):
         frames.read_image(tmp_path / "text.jpg")
 
 
+@pytest.mark.parametrize("error", [RuntimeError, NotImplementedError, struct.error])
+def test_whatever_a_reader_of_pillow_raises_names_the_file(tmp_path, picture, monkeypatch, error):
+    def broken(*_):
+        raise error("broken")
+
+    monkeypatch.setattr(Image.Image, "getexif", broken)
+    with pytest.raises(FrameError, match="the picture is damaged"):
+        frames.read_image(picture)
+
+
 def test_one_pixel_and_a_declared_giant(tmp_path):
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
     with pytest.raises(FrameError, match=r"dot\.png: 1 x 1 pixels are too few"):
@@ -276,6 +286,26 @@ def test_a_frame_is_shown_until_the_next_one(tmp_path):
 def test_a_video_of_few_frames_gives_all_of_them(tmp_path, count):
     path = write_video(tmp_path / "short.mp4", [np.full((96, 160, 3), 90, np.uint8)] * count)
     assert len(list(frames.spread_video_frames(path, 3))) == count
+
+
+def test_sound_that_is_longer_than_the_picture_is_no_break(tmp_path):
+    import av
+
+    path = tmp_path / "sound.mkv"
+    with av.open(str(path), "w") as container:
+        video, audio = container.add_stream("libx264", rate=24), container.add_stream("aac", rate=48000)
+        video.height, video.width, video.pix_fmt = 96, 160, "yuv420p"
+        for _ in range(48):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(np.full((96, 160, 3), 90, np.uint8), format="rgb24")))
+        container.mux(video.encode())
+        for number in range(6 * 47):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 48000, 1024 * number
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode())
+    with frames.Video(path) as video:
+        assert video.seconds == pytest.approx(2, abs=0.1) and video.container.duration > 5_000_000
+    assert len(list(frames.spread_video_frames(path, 3))) == 3
 
 
 @pytest.mark.parametrize("tag", [None, "10", "0:10", "no time"])
