@@ -199,9 +199,9 @@ class _Pass:
             for cut in cuts:
                 number += 1
                 before = [sample for sample in samples if sample.time < cut]
-                start, samples, gap, last = cut, samples[len(before) :], self.every, start
-                taken = [sample.time for sample in samples]
-                yield self._row(number, last, cut, before, folder) | {"taken": taken}
+                row = self._row(number, start, cut, before, folder)
+                start, samples, gap = cut, samples[len(before) :], self.every
+                yield row | {"taken": [sample.time for sample in samples]}
 
     def _frames(self, since: int) -> Iterator[tuple[int, object]]:
         """Time and frame, from `since` on; at the end, or where the film breaks off, the end's time and None."""

@@ -89,16 +89,16 @@ def _one(path: Path, out: Path, framework: str | None, weights: Path | None, set
 def _here(films: list[Path], call: tuple, workers: int) -> Iterator[tuple[Path, pd.DataFrame | str]]:
     """A process that dies takes its pool along; what was lost with it runs again, each film in a pool of its own."""
     lost = []
-    with _pool(workers) as pool:
+    pool = _pool(workers)
+    try:
         jobs = {pool.submit(_one, path, *call): path for path in films}
-        try:
-            for job in as_completed(jobs):
-                if job.exception():
-                    lost.append(jobs[job])
-                else:
-                    yield jobs[job], job.result()
-        finally:
-            pool.shutdown(cancel_futures=True)  # who interrupts does not want the films that wait
+        for job in as_completed(jobs):
+            if job.exception():
+                lost.append(jobs[job])
+            else:
+                yield jobs[job], job.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # who interrupts does not want the films that wait
     for path in lost:
         with _pool(1) as pool:
             job = pool.submit(_one, path, *call)

@@ -88,11 +88,11 @@ class Recipe:
         if teacher is None:
             return rows.assign(box=None, view=-1), soft_targets(rows) if self.soft else hard_targets(rows)
         views = teacher.views(rows)
-        if missing := set(rows["path"]) - set(views["path"][views["whole"]]):
-            raise ValueError(f"the teacher does not know {min(missing)}; it is of another data set: train without one")
         views["box"] = [None if whole else box for whole, *box in views[["whole", "x0", "y0", "x1", "y1"]].to_numpy()]
-        whole = views[views["whole"]].set_index("path").loc[rows["path"]].reset_index()
-        views = pd.concat([whole, views[~views["whole"]]], ignore_index=True)
+        whole = views[views["whole"]].set_index("path")
+        if missing := set(rows["path"]) - set(whole.index):
+            raise ValueError(f"the teacher does not know {min(missing)}; it is of another data set: train without one")
+        views = pd.concat([whole.loc[rows["path"]].reset_index(), views[~views["whole"]]], ignore_index=True)
         return views, teacher.targets[views["view"]]
 
     def order(self, rows: pd.DataFrame, epoch: int, targets: np.ndarray | None = None) -> np.ndarray:

@@ -152,7 +152,5 @@ def _extract(shot: tuple[str, str], videos, out, count, every, height) -> tuple[
     except (FrameError, FileNotFoundError) as error:
         return shot, 0, str(error)
     for number in range(len(pictures), 0, -1):  # the first frame comes last: where it is, the shot is complete
-        file = out / FRAME.format(*shot, number)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write(file, pictures[number - 1])
+        write(out / FRAME.format(*shot, number), pictures[number - 1])
     return shot, sum(map(len, pictures)), None

@@ -3,6 +3,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from conftest import textured, write_video
@@ -289,8 +290,6 @@ def test_a_video_of_few_frames_gives_all_of_them(tmp_path, count):
 
 
 def test_sound_that_is_longer_than_the_picture_is_no_break(tmp_path):
-    import av
-
     path = tmp_path / "sound.mkv"
     with av.open(str(path), "w") as container:
         video, audio = container.add_stream("libx264", rate=24), container.add_stream("aac", rate=48000)
@@ -359,8 +358,6 @@ def test_bad_videos(tmp_path, video):
 
 
 def test_a_video_without_frames(tmp_path):
-    import av
-
     path = tmp_path / "none.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=24)

@@ -19,7 +19,6 @@ def run(notebook: Path, out: Path) -> nbformat.NotebookNode:
     NotebookClient(
         book, timeout=1200, kernel_name="python3", resources={"metadata": {"path": notebook.parent}}
     ).execute()
-    out.parent.mkdir(parents=True, exist_ok=True)
     write(out, nbformat.writes(book))
     return book
 
