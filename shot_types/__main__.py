@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from .classifier import FRAMEWORKS, load_classifier
 from .files import replacing
-from .frames import list_pictures
 from .labels import NAMES, SCALE
+from .pictures import list_pictures
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,9 +70,8 @@ def classify(args: argparse.Namespace) -> int:
 
 def film(args: argparse.Namespace) -> int:
     """Analyse each film, print its shots, and write table, pictures and exports to the folder `--out`."""
-    from shot_film import many, report
-
-    from . import film  # not above: they take a second, which `classify` does not need
+    from . import film
+    from .film import many, report  # not above: they take a second, which `classify` does not need
 
     many.check_names(args.films)
     classifier = load_classifier(args.framework, args.weights)

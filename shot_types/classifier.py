@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from .files import file_sha256, write
-from .frames import FrameError, list_pictures, load_frame
 from .labels import LABELS, SCALE
+from .pictures import FrameError, list_pictures, load_frame
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 FRAMEWORKS = {

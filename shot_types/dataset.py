@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from .files import replacing
-from .frames import list_pictures
 from .labels import LABELS
+from .pictures import list_pictures
 
 COLUMNS = ("path", "label", "group", "split")
 SPLITS = ("train", "val", "test")

@@ -1,10 +1,13 @@
-"""Files that are never half written, and their checksums."""
+"""Files: what their endings say, written never by half, and their checksums."""
 
 import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"}
+VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"}
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from PIL import Image
 
 from .classifier import Classifier
 from .files import replacing
-from .frames import load_frame, read_image, resize, trim_bars
 from .labels import LABELS
+from .pictures import load_frame, read_image, resize, trim_bars
 
 HEIGHT = 360  # pixels: no map is larger, the network looked at less
 

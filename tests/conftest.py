@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from shot_training.teacher import Teacher
 from shot_types.classifier import load_classifier, write_card
 from shot_types.labels import LABELS, STEP
 from shot_types.pytorch import build, to_input
+from shot_types.training.teacher import Teacher
 from tools.export import export
 
 torch.set_num_threads(1)  # the pictures are tiny, and threads that wait for each other are slower than one

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from shot_types import LABELS, SCALE
-from shot_types.frames import load_frame
+from shot_types.pictures import load_frame
 
 
 class Brightness:

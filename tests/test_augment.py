@@ -1,7 +1,7 @@
 import numpy as np
 from conftest import textured
 
-from shot_training.augment import augment
+from shot_types.training.augment import augment
 
 
 def test_augmentation_keeps_shape_dtype_and_repeats():

@@ -13,7 +13,7 @@ from PIL import Image
 from shot_types import LABELS, SCALE, FrameError, WeightsError, load_classifier
 from shot_types.classifier import card_path, choose_framework, read_card, softmax, write_card
 from shot_types.files import file_sha256
-from shot_types.frames import load_frame, read_image
+from shot_types.pictures import load_frame, read_image
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from conftest import ROOT, write_video
 from films import Brightness, Level, scene, shots, write_timed
 from PIL import Image
 
-from shot_film import analysis
 from shot_types import SCALE, film, load_classifier
-from shot_types.frames import FrameError, Video, read_video_frame
+from shot_types.film import analysis
+from shot_types.pictures import FrameError
+from shot_types.video import Video, read_video_frame
 
 
 @pytest.fixture

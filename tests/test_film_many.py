@@ -5,9 +5,9 @@ import pytest
 from conftest import write_video
 from films import die_on_a, done_slowly, shots
 
-from shot_film import many as film_many
 from shot_types import film, load_classifier
-from shot_types.frames import FrameError
+from shot_types.film import many as film_many
+from shot_types.pictures import FrameError
 
 
 @pytest.fixture

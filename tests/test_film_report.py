@@ -12,8 +12,8 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from shot_film import report as film_report
 from shot_types import film
+from shot_types.film import report as film_report
 from shot_types.labels import COLORS
 
 LABELS = ["LS", "MS", "ECS", "FS", "LS"]

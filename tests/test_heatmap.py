@@ -8,8 +8,8 @@ from conftest import textured
 from shot_types import LABELS, load_classifier
 from shot_types.__main__ import main
 from shot_types.classifier import Classifier
-from shot_types.frames import load_frame
 from shot_types.heatmap import heat_map
+from shot_types.pictures import load_frame
 
 
 class OneCell:

@@ -12,7 +12,7 @@ from conftest import ROOT, textured, write_movieshots, write_video
 from PIL import Image
 
 from shot_types.dataset import DatasetError, divided_groups, official_split, split_by_group
-from shot_types.movieshots import annotation_problems, extract_frames, frame_table, read_annotations
+from shot_types.training.movieshots import annotation_problems, extract_frames, frame_table, read_annotations
 
 ANNOTATIONS = ROOT.parent / "shared" / "movieshots"
 published = pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason=f"the published annotations are not at {ANNOTATIONS}")
@@ -181,7 +181,7 @@ def test_killed_in_the_middle_and_started_again(tmp_path, how):
     table.to_csv(tmp_path / "shots.csv", index=False)
     script = tmp_path / "run.py"
     script.write_text(
-        "import signal, sys, pandas as pd\nfrom shot_types.movieshots import extract_frames\n"
+        "import signal, sys, pandas as pd\nfrom shot_types.training.movieshots import extract_frames\n"
         "if __name__ == '__main__':\n    table = pd.read_csv('shots.csv', dtype=str)\n"
         "    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it\n"
         "    extract_frames(table, 'trailer', 'out', height=64, workers=2)\n"

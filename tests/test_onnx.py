@@ -15,7 +15,7 @@ from test_models import run_readme
 
 from shot_types import LABELS, WeightsError, load_classifier
 from shot_types.classifier import card_path, read_card, write_card
-from shot_types.frames import list_pictures
+from shot_types.pictures import list_pictures
 from tools import export as tool
 
 SHIPPED = [ROOT / "models/mobilenet_v3_large.onnx", ROOT / "models/efficientnet_b0.onnx"]

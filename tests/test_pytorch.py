@@ -9,13 +9,13 @@ import torch
 import torchvision
 from conftest import ROOT, made_teacher, textured, write_dataset
 
-from shot_training.pytorch import FrameDataset, average_weights, train
-from shot_training.recipe import Recipe
 from shot_types import WeightsError, load_classifier
 from shot_types.classifier import write_card
 from shot_types.dataset import read_dataset
-from shot_types.frames import load_frame
+from shot_types.pictures import load_frame
 from shot_types.pytorch import Network, build, to_input
+from shot_types.training.pytorch import FrameDataset, average_weights, train
+from shot_types.training.recipe import Recipe
 
 TINY = Recipe(initial=None, height=32, width=48, epochs=2, head_epochs=1, batch_size=4, average=0.5)
 
@@ -89,7 +89,7 @@ def test_training_frames_are_augmented_reproducibly(tiny_dataset):
 
 def test_training_resumes_to_the_same_weights(tiny_dataset, tmp_path, monkeypatch):
     whole = train(tiny_dataset, TINY, tmp_path / "whole", workers=0)
-    import shot_training.pytorch as room
+    import shot_types.training.pytorch as room
 
     calls = []
 
@@ -160,7 +160,7 @@ def test_two_processes_learn_like_one_with_the_doubled_batch(tmp_path, pytorch_w
     write_dataset(tmp_path / "data", 45)
     script = tmp_path / "two.py"
     script.write_text(
-        "import sys, torch; from shot_training.pytorch import Recipe, train\n"
+        "import sys, torch; from shot_types.training.pytorch import Recipe, train\n"
         "from shot_types.dataset import read_dataset\n"
         "torch.set_num_threads(1)\n"
         "for layer in (torch.nn.BatchNorm2d, torch.nn.Dropout):\n"

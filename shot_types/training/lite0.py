@@ -5,7 +5,7 @@ Liu, "Higher accuracy on vision models with EfficientNet-Lite", blog.tensorflow.
 
 from pathlib import Path
 
-import shot_types.tensorflow  # noqa: F401  before Keras
+from .. import tensorflow as _room  # noqa: F401  before Keras
 
 # isort: split
 import keras

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from shot_types.dataset import measured
-from shot_types.frames import load_frame, read_image, resize, trim_bars
-
+from ..dataset import measured
+from ..pictures import load_frame, read_image, resize, trim_bars
 from .augment import augment, flip
 from .targets import epoch_rows, hard_targets, soft_targets
 from .teacher import Teacher, cut

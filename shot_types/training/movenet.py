@@ -6,7 +6,7 @@ The package's `movenet-multipose.json` and `.bin` are a graph for TensorFlow.js;
 import json
 from pathlib import Path
 
-import shot_types.tensorflow  # noqa: F401  before TensorFlow, which it quietens
+from .. import tensorflow as _room  # noqa: F401  before TensorFlow, which it quietens
 
 # isort: split
 import numpy as np

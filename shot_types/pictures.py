@@ -1,21 +1,17 @@
-"""Files to RGB arrays: pictures (Pillow), video frames (PyAV), black bars trimmed, resized for a network.
+"""Pictures to RGB arrays: read as a person would see them, black bars trimmed, resized for a network.
 
 `load_frame` is the only preprocessing of this project: training and serving both call it, so a file gives
 the same numbers in both. Every array is uint8 RGB of shape (height, width, 3).
 """
 
-import contextlib
-import itertools
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"}
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"}
+from .files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+
 MIN_SIDE = 16  # pixels: below this no person can see a shot scale either
 MAX_PIXELS = 180_000_000  # more would take over half a gigabyte for one picture
 BLACK = 24  # bars are darker than this (video black is 16 where a range flag was lost)
@@ -63,7 +59,7 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
     """
     path = check_file(path)
     if path.suffix.lower() in VIDEO_SUFFIXES:
-        raise FrameError(f"{path}: a video, not a picture; take frames from it with frames.read_video_frame")
+        raise FrameError(f"{path}: a video, not a picture; take frames from it with video.read_video_frame")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -101,139 +97,6 @@ def _to_8_bit(values: np.ndarray) -> np.ndarray:
     top = values.max(initial=0)
     scale = 255 if top <= 1 else 1 if top <= 255 else 255 / 65535
     return np.clip(values * scale, 0, 255).astype(np.uint8)
-
-
-def read_video_frame(path: str | Path, seconds: float | None = None, frame: int | None = None) -> np.ndarray:
-    """The picture that a player shows at `seconds`, or frame number `frame` (from 0): uint8 RGB.
-
-    `seconds` counts from the first frame and is fast in long files; `frame` decodes from the start. Raises
-    FileNotFoundError or FrameError, naming the file.
-    """
-    if (seconds is None) == (frame is None):
-        raise FrameError(f"{path}: give either seconds or frame")
-    if (frame if seconds is None else seconds) < 0:
-        raise FrameError(f"{path}: no frame before the start of the video; give 0 or more")
-    with Video(path) as video:
-        shown = None
-        for number, following in enumerate(video.decode(seconds or 0)):
-            if frame is None and shown and following.time > seconds + 0.001:  # files may round times to milliseconds
-                return video.picture(shown)
-            shown = following
-            if number == frame:
-                return video.picture(shown)
-        if shown is None:
-            raise FrameError(f"{path}: the video has no frames; get it again")
-        if frame is None and seconds <= shown.time + video.frame_seconds:
-            return video.picture(shown)
-        end = f"{number + 1} frames" if frame is not None else f"{shown.time + video.frame_seconds:.2f} seconds"
-        raise FrameError(f"{path}: asked for a frame after the end; the video has {end}")
-
-
-def sample_video_frames(path: str | Path, every: float = 1.0) -> Iterator[tuple[float, np.ndarray]]:
-    """Pairs of time in seconds and picture (uint8 RGB), one each `every` seconds, from the first frame on.
-
-    One picture is in memory at a time. Raises FileNotFoundError or FrameError, naming the file.
-    """
-    if not every > 0:
-        raise FrameError(f"{path}: every is {every}; give the seconds between two frames, above 0")
-    with Video(path) as video:
-        taken = 0
-        for shown in video.decode(0):
-            if shown.time + 1e-6 >= taken * every:
-                yield shown.time, video.picture(shown)
-                taken = int((shown.time + 1e-6) / every) + 1
-        if not taken:
-            raise FrameError(f"{path}: the video has no frames; get it again")
-
-
-def spread_video_frames(path, count=3, every=None, side=None, threads=0) -> Iterator[tuple[float, np.ndarray]]:
-    """Pairs of time in seconds and picture (uint8 RGB), evenly spread: each from the middle of its part of the video.
-
-    There are `count` parts, or as many of `every` seconds as fit; a video of fewer frames gives fewer pictures.
-    With `side`, larger pictures are scaled to that shorter side, in pixels. `threads` decode, one a core if 0.
-    Raises FileNotFoundError or FrameError, naming the file; also where it is cut short.
-    """
-    with Video(path) as video:
-        stream, index, seconds = video.stream, video.stream.index_entries, video.seconds
-        stream.codec_context.thread_count = threads
-        if len(index) and index[-1].pos + index[-1].size > video.path.stat().st_size:
-            raise FrameError(f"{path}: the file is cut short; get it again")
-        parts = max(1, round(seconds / every)) if every else min(count, stream.frames or count)
-        middles = [(part + 0.5) * seconds / parts for part in range(parts)]
-        for shown in video.decode(0):
-            if (end := shown.time + video.frame_seconds / 2 + 1e-6) > middles[0]:  # a bit more, for rounding
-                yield shown.time, video.picture(shown, side)
-                middles = [middle for middle in middles if middle >= end]
-            if not middles:
-                return
-        raise FrameError(f"{path}: the video ends before the {seconds:.2f} seconds it declares; get it again")
-
-
-class Video(contextlib.AbstractContextManager):
-    """An open video file; errors of FFmpeg become FrameErrors that name the file."""
-
-    def __init__(self, path: str | Path, min_height: int | None = None):
-        """With `min_height` decoders that can (MPEG-1, 2 and 4, Motion JPEG) give 1/2, 1/4 or 1/8, not below it."""
-        self.path, self.min_height = check_file(path), min_height
-        self._open()
-        self.shape = self.stream.height, self.stream.width  # as the file begins; frames may change
-        self.frame_seconds = float(1 / (self.stream.average_rate or 25))
-        self.seconds = float((self.stream.duration or 0) * self.stream.time_base)
-        if not self.seconds:  # as in Matroska, which says when all ends, and in a tag, when the picture does
-            end = (self.container.duration or 0) / av.time_base
-            with contextlib.suppress(KeyError, ValueError):
-                hours, minutes, seconds = map(float, self.stream.metadata["DURATION"].split(":"))
-                end = 3600 * hours + 60 * minutes + seconds
-            self.seconds = max(0.0, end - float((self.stream.start_time or 0) * self.stream.time_base))
-
-    def _open(self):
-        with self._named_errors():
-            self.container = av.open(str(self.path.absolute()))  # absolute: a colon in a name is no protocol
-        if not self.container.streams.video or self.container.format.name == "tty":  # text, to FFmpeg
-            self.container.close()
-            raise FrameError(f"{self.path}: no video stream in this file; give a film or a clip")
-        self.stream = self.container.streams.video[0]
-        self.stream.thread_type = "AUTO"
-        if self.min_height and self.stream.height >= 2 * self.min_height:
-            halvings = min(3, (self.stream.height // self.min_height).bit_length() - 1)
-            self.stream.codec_context.options = {"lowres": str(halvings)}
-
-    def __exit__(self, *_):
-        self.container.close()
-
-    @contextlib.contextmanager
-    def _named_errors(self):
-        try:
-            yield
-        except (av.error.FFmpegError, OSError) as error:
-            raise FrameError(
-                f"{self.path}: not a video that FFmpeg can read ({error.strerror}); get it again"
-            ) from None
-
-    def decode(self, seconds: float) -> Iterator[av.VideoFrame]:
-        """Frames in order of time, from a key frame at or before `seconds`; times count from the first frame."""
-        start, first = self.stream.start_time or 0, []
-        if seconds > 0:
-            at = start + int(seconds / self.stream.time_base)
-            with contextlib.suppress(av.error.FFmpegError, OSError):
-                self.container.seek(at, stream=self.stream)
-                first = list(itertools.islice(self.container.decode(self.stream), 1))
-            if not first or first[0].pts is None or first[0].pts > at:  # some formats seek too far, or not at all
-                self.container.close()
-                self._open()
-                first = []
-        with self._named_errors():
-            for frame in itertools.chain(first, self.container.decode(self.stream)):
-                frame.pts = (frame.pts or 0) - start
-                yield frame
-
-    def picture(self, frame: av.VideoFrame, side: int | None = None) -> np.ndarray:
-        """Upright, with square pixels; where it is larger, its shorter side reduced to `side` pixels."""
-        width = frame.width * (self.stream.sample_aspect_ratio or 1)
-        scale = min(1, side / min(width, frame.height)) if side else 1
-        size = {"width": max(1, round(width * scale)), "height": max(1, round(frame.height * scale))}
-        rgb = frame.to_ndarray(format="rgb24", **size, interpolation="AREA" if scale < 1 else None)
-        return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
 
 
 def check_array(rgb: np.ndarray, name: str = "array") -> np.ndarray:

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from shot_types.labels import STEP
-from shot_types.report import calibration_table, expected_calibration_error, predicted
+from ..labels import STEP
+from ..report import calibration_table, expected_calibration_error, predicted
 
 
 def with_temperature(proba: np.ndarray, temperature: float) -> np.ndarray:

@@ -18,9 +18,8 @@ from matplotlib.figure import Figure
 from opentimelineio.opentime import RationalTime, TimeRange
 from PIL import Image, ImageDraw, ImageOps
 
-from shot_types.files import write
-from shot_types.labels import COLORS, NAMES, SCALE, STEP
-
+from ..files import write
+from ..labels import COLORS, NAMES, SCALE, STEP
 from .analysis import save
 
 MARKERS = {"ECS": "PURPLE", "CS": "CYAN", "MS": "GREEN", "FS": "YELLOW", "LS": "RED", "": "BLACK"}

@@ -22,10 +22,11 @@ import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .dataset import SPLITS, DatasetError, write_csv
-from .files import write
-from .frames import FrameError, resize, spread_video_frames, trim_bars
-from .labels import LABELS
+from ..dataset import SPLITS, DatasetError, write_csv
+from ..files import write
+from ..labels import LABELS
+from ..pictures import FrameError, resize, trim_bars
+from ..video import spread_video_frames
 
 VIDEO, FRAME = "{}/shot_{}.mp4", "frames/{}/{}_{}.jpg"  # of a movie, a shot and the number of a frame
 

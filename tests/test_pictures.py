@@ -1,17 +1,13 @@
-import re
 import struct
 import zlib
-from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-from conftest import textured, write_video
-from films import write_timed
+from conftest import textured
 from PIL import Image
 
-from shot_types import frames
-from shot_types.frames import FrameError
+from shot_types import pictures
+from shot_types.pictures import FrameError
 
 RED = (200, 40, 60)
 
@@ -41,7 +37,7 @@ def same(rgb, color, by=3):
 )
 def test_modes_give_what_a_person_sees(tmp_path, name, image, expected):
     image.save(tmp_path / name)
-    rgb = frames.read_image(tmp_path / name)
+    rgb = pictures.read_image(tmp_path / name)
     assert rgb.dtype == np.uint8 and rgb.shape == (48, 64, 3)
     assert same(rgb, expected)
 
@@ -57,13 +53,13 @@ def test_16_bit_rgb_keeps_its_brightness(tmp_path):
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
     (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-    assert same(frames.read_image(tmp_path / "deep.png"), RED)
+    assert same(pictures.read_image(tmp_path / "deep.png"), RED)
 
 
 def test_first_frame_of_an_animation(tmp_path):
     first, second = Image.new("RGB", (64, 48), RED), Image.new("RGB", (64, 48), "blue")
     first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
-    assert same(frames.read_image(tmp_path / "a.gif"), RED)
+    assert same(pictures.read_image(tmp_path / "a.gif"), RED)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -85,7 +81,7 @@ def test_exif_rotation(tmp_path, orientation):
     path = tmp_path / "turned.jpg"
     Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, quality=95)
     for min_size in (None, (90, 160)):
-        seen = frames.read_image(path, min_size)
+        seen = pictures.read_image(path, min_size)
         height, width = seen.shape[:2]
         assert height * 3 == width * 2
         assert same(seen[height // 4, width // 4], RED, 6) and same(seen[3 * height // 4, 3 * width // 4], 0, 6)
@@ -93,21 +89,21 @@ def test_exif_rotation(tmp_path, orientation):
 
 def test_reader_returns_rgb_and_swapped_channels_change_the_input(tmp_path):
     Image.new("RGB", (320, 180), (255, 0, 0)).save(tmp_path / "red.jpg", quality=95)
-    x = frames.load_frame(tmp_path / "red.jpg", 96, 160)
+    x = pictures.load_frame(tmp_path / "red.jpg", 96, 160)
     assert same(x, (255, 0, 0), 2)
     assert not same(x[..., ::-1], (255, 0, 0), 200)
 
 
 def test_jpeg_is_decoded_at_reduced_size_but_never_below_the_request(tmp_path):
     Image.fromarray(textured(1080, 1920)).save(tmp_path / "large.jpg")
-    rgb = frames.read_image(tmp_path / "large.jpg", (144, 256))
+    rgb = pictures.read_image(tmp_path / "large.jpg", (144, 256))
     assert 144 <= rgb.shape[0] < 540 and rgb.shape[1] >= 256
 
 
 def test_a_reduced_jpeg_gives_nearly_the_pixels_of_the_whole(tmp_path):
     Image.fromarray(textured(1080, 1920)).save(tmp_path / "large.jpg", quality=95)
-    fast = frames.load_frame(tmp_path / "large.jpg", 144, 256).astype(int)
-    whole = frames.load_frame(frames.read_image(tmp_path / "large.jpg"), 144, 256)
+    fast = pictures.load_frame(tmp_path / "large.jpg", 144, 256).astype(int)
+    whole = pictures.load_frame(pictures.read_image(tmp_path / "large.jpg"), 144, 256)
     assert np.abs(fast - whole).mean() < 1.5
 
 
@@ -124,21 +120,21 @@ def letterboxed(bar, height=180, width=320, noise=1.5, level=2, picture=None):
 @pytest.mark.parametrize("level", [0, 2, 16])
 @pytest.mark.parametrize("bar", [6, 22, 45])
 def test_letterbox_is_trimmed(bar, level):
-    trimmed = frames.trim_bars(letterboxed(bar, level=level))
+    trimmed = pictures.trim_bars(letterboxed(bar, level=level))
     assert 0 <= (180 - 2 * bar) - trimmed.shape[0] <= 4 and trimmed.shape[1] == 320
 
 
 def test_pillarbox_and_windowbox_are_trimmed():
     pillar = letterboxed(40).transpose(1, 0, 2)
-    assert frames.trim_bars(pillar).shape[:2] == (320, 98)
+    assert pictures.trim_bars(pillar).shape[:2] == (320, 98)
     window = letterboxed(20, picture=letterboxed(30, 320, 140).transpose(1, 0, 2))
-    trimmed = frames.trim_bars(window)
+    trimmed = pictures.trim_bars(window)
     assert abs(trimmed.shape[0] - 138) <= 3 and abs(trimmed.shape[1] - 258) <= 3
 
 
 def test_bars_survive_jpeg(tmp_path):
     Image.fromarray(letterboxed(23)).save(tmp_path / "box.jpg", quality=60)
-    trimmed = frames.trim_bars(frames.read_image(tmp_path / "box.jpg"))
+    trimmed = pictures.trim_bars(pictures.read_image(tmp_path / "box.jpg"))
     assert abs(trimmed.shape[0] - 132) <= 4
 
 
@@ -148,35 +144,35 @@ def test_a_night_frame_without_bars_keeps_its_full_size():
     sky = np.clip((y - 60 - 12 * np.sin(x / 17) - 6 * np.sin(x / 5)) * 1.5, 0, 50)  # a ragged skyline in the dark
     sky[:, 140:180] = 0
     night = np.clip(sky[..., None] + rng.normal(2, 1, (180, 320, 1)), 0, 255).astype(np.uint8).repeat(3, axis=2)
-    assert frames.trim_bars(night).shape == night.shape
+    assert pictures.trim_bars(night).shape == night.shape
     lamps = np.clip(rng.normal(2, 1, (180, 320, 3)), 0, 255).astype(np.uint8)
     for _ in range(40):
         top, left = rng.integers(20, 150), rng.integers(5, 300)
         lamps[top : top + 8, left : left + 8] = 240
-    assert frames.trim_bars(lamps).shape == lamps.shape
+    assert pictures.trim_bars(lamps).shape == lamps.shape
     vignette = textured(180, 320) * np.clip(1.1 - ((y - 90) / 90.0) ** 2, 0, 1)[..., None]
-    assert frames.trim_bars(vignette.astype(np.uint8)).shape == night.shape
+    assert pictures.trim_bars(vignette.astype(np.uint8)).shape == night.shape
 
 
 @pytest.mark.parametrize("brightness", [0, 3, 20])
 def test_a_fade_keeps_its_size(brightness):
     fade = np.clip(np.random.default_rng(0).normal(brightness, 1, (180, 320, 3)), 0, 255).astype(np.uint8)
-    assert frames.trim_bars(fade).shape == fade.shape
+    assert pictures.trim_bars(fade).shape == fade.shape
     dimmed = (textured(180, 320) * (brightness / 255)).astype(np.uint8)
-    assert frames.trim_bars(dimmed).shape == fade.shape
+    assert pictures.trim_bars(dimmed).shape == fade.shape
 
 
 def test_darkness_on_one_side_only_is_no_bar():
     rgb = textured(180, 320).copy()
     rgb[:40] = 0
-    assert frames.trim_bars(rgb).shape == rgb.shape
+    assert pictures.trim_bars(rgb).shape == rgb.shape
 
 
 def test_pad_keeps_the_shape_and_squeeze_fills():
     square = np.full((100, 100, 3), 255, np.uint8)
-    padded = frames.load_frame(square, 90, 160, pad=True)
+    padded = pictures.load_frame(square, 90, 160, pad=True)
     assert padded.shape == (90, 160, 3) and padded[:, :30].max() == 0 and padded[:, 40:120].min() == 255
-    assert frames.load_frame(square, 90, 160).min() == 255
+    assert pictures.load_frame(square, 90, 160).min() == 255
 
 
 # Bad input
@@ -186,28 +182,28 @@ def test_hidden_pictures_are_left_out(tmp_path):
     for name in (".thumbs/a.jpg", "seen/a.jpg", ".b.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert frames.list_pictures(tmp_path) == [tmp_path / "seen" / "a.jpg"]
+    assert pictures.list_pictures(tmp_path) == [tmp_path / "seen" / "a.jpg"]
 
 
 def test_missing_folder_and_empty(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone\.jpg: no such file"):
-        frames.read_image(tmp_path / "gone.jpg")
+        pictures.read_image(tmp_path / "gone.jpg")
     with pytest.raises(FrameError, match="is a folder"):
-        frames.read_image(tmp_path)
+        pictures.read_image(tmp_path)
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(FrameError, match=r"empty\.jpg: the file is empty"):
-        frames.read_image(tmp_path / "empty.jpg")
+        pictures.read_image(tmp_path / "empty.jpg")
     with pytest.raises(FrameError, match="no pictures in this folder"):
-        frames.list_pictures(tmp_path / "nothing_here")
+        pictures.list_pictures(tmp_path / "nothing_here")
 
 
 def test_truncated_and_text(tmp_path, picture):
     (tmp_path / "cut.jpg").write_bytes(picture.read_bytes()[:2000])
     with pytest.raises(FrameError, match=r"cut\.jpg: the picture is damaged"):
-        frames.read_image(tmp_path / "cut.jpg")
+        pictures.read_image(tmp_path / "cut.jpg")
     (tmp_path / "text.jpg").write_text("This is not a picture")
     with pytest.raises(FrameError, match=r"text\.jpg: not a picture"):
-        frames.read_image(tmp_path / "text.jpg")
+        pictures.read_image(tmp_path / "text.jpg")
 
 
 @pytest.mark.parametrize("error", [RuntimeError, NotImplementedError, struct.error])
@@ -217,20 +213,20 @@ def test_whatever_a_reader_of_pillow_raises_names_the_file(tmp_path, picture, mo
 
     monkeypatch.setattr(Image.Image, "getexif", broken)
     with pytest.raises(FrameError, match="the picture is damaged"):
-        frames.read_image(picture)
+        pictures.read_image(picture)
 
 
 def test_one_pixel_and_a_declared_giant(tmp_path):
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
     with pytest.raises(FrameError, match=r"dot\.png: 1 x 1 pixels are too few"):
-        frames.load_frame(tmp_path / "dot.png", 96, 160)
+        pictures.load_frame(tmp_path / "dot.png", 96, 160)
     Image.new("RGB", (8, 8)).save(tmp_path / "bomb.png")
     data = bytearray((tmp_path / "bomb.png").read_bytes())
     data[16:24] = struct.pack(">II", 30_000, 30_000)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     (tmp_path / "bomb.png").write_bytes(data)
     with pytest.raises(FrameError, match=r"bomb\.png: more than 180 million pixels"):
-        frames.read_image(tmp_path / "bomb.png")
+        pictures.read_image(tmp_path / "bomb.png")
 
 
 @pytest.mark.parametrize(
@@ -245,132 +241,12 @@ def test_one_pixel_and_a_declared_giant(tmp_path):
 )
 def test_wrong_arrays(array):
     with pytest.raises(FrameError, match="array: "):
-        frames.load_frame(array, 96, 160)
+        pictures.load_frame(array, 96, 160)
 
 
 def test_other_types_are_refused():
     with pytest.raises(FrameError, match="int: give a path"):
-        frames.load_frame(7, 96, 160)
+        pictures.load_frame(7, 96, 160)
 
 
 # Video
-
-
-@pytest.fixture
-def video(tmp_path):
-    shades = [np.full((96, 160, 3), 4 * number, np.uint8) for number in range(60)]
-    return write_video(tmp_path / "grey.mp4", shades, gop_size=12)
-
-
-@pytest.mark.parametrize("number", [0, 1, 13, 30, 59])
-def test_read_video_frame_by_number_and_by_time(video, number):
-    for rgb in (frames.read_video_frame(video, frame=number), frames.read_video_frame(video, seconds=number / 24)):
-        assert rgb.shape == (96, 160, 3) and same(rgb, 4 * number, 2)
-
-
-@pytest.mark.parametrize(("suffix", "codec"), [("ts", "libx264"), ("flv", "libx264"), ("mpg", "mpeg2video")])
-@pytest.mark.parametrize("number", [1, 30, 58])
-def test_formats_that_seek_too_far_give_the_right_frame(tmp_path, suffix, codec, number):
-    shades = [np.full((96, 160, 3), 4 * number, np.uint8) for number in range(60)]
-    path = write_video(tmp_path / f"grey.{suffix}", shades, codec=codec, gop_size=12)
-    assert same(frames.read_video_frame(path, seconds=number / 24), 4 * number, 3)
-
-
-def test_a_frame_is_shown_until_the_next_one(tmp_path):
-    shades = [np.full((96, 160, 3), 40 * number, np.uint8) for number in range(5)]
-    path = write_timed(tmp_path / "slow.mkv", shades, [0, 1, 2, 8, 9])
-    for seconds, number in ((0.6, 0), (1, 1), (3, 2), (7.9, 2), (8, 3)):
-        assert same(frames.read_video_frame(path, seconds=seconds), 40 * number, 3)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_video_of_few_frames_gives_all_of_them(tmp_path, count):
-    path = write_video(tmp_path / "short.mp4", [np.full((96, 160, 3), 90, np.uint8)] * count)
-    assert len(list(frames.spread_video_frames(path, 3))) == count
-
-
-def test_sound_that_is_longer_than_the_picture_is_no_break(tmp_path):
-    path = tmp_path / "sound.mkv"
-    with av.open(str(path), "w") as container:
-        video, audio = container.add_stream("libx264", rate=24), container.add_stream("aac", rate=48000)
-        video.height, video.width, video.pix_fmt = 96, 160, "yuv420p"
-        for _ in range(48):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(np.full((96, 160, 3), 90, np.uint8), format="rgb24")))
-        container.mux(video.encode())
-        for number in range(6 * 47):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = 48000, 1024 * number
-            container.mux(audio.encode(frame))
-        container.mux(audio.encode())
-    with frames.Video(path) as video:
-        assert video.seconds == pytest.approx(2, abs=0.1) and video.container.duration > 5_000_000
-    assert len(list(frames.spread_video_frames(path, 3))) == 3
-
-
-@pytest.mark.parametrize("tag", [None, "10", "0:10", "no time"])
-def test_seconds_of_a_film_that_begins_late(tmp_path, tag):
-    shades = [np.full((96, 160, 3), 20 * number, np.uint8) for number in range(10)]
-    path = write_timed(tmp_path / "late.mkv", shades, np.arange(5, 15))
-    if tag:
-        declared = re.search(rb"00:00:1\d\.\d{9}", path.read_bytes())[0]
-        path.write_bytes(path.read_bytes().replace(declared, tag.encode().ljust(len(declared), b"\0")))
-    with frames.Video(path) as video:
-        assert video.seconds == pytest.approx(10, abs=1)
-    assert [time for time, _ in frames.spread_video_frames(path, 3)] == pytest.approx([1, 5, 8], abs=1)
-
-
-def test_names_with_a_colon_and_text_that_is_no_film(video, monkeypatch):
-    monkeypatch.chdir(video.parent)
-    video.rename("Alien: Covenant.mp4")
-    assert frames.read_video_frame("Alien: Covenant.mp4", frame=0).shape == (96, 160, 3)
-    Path("notes.txt").write_text("not a film\n" * 99)
-    with pytest.raises(FrameError, match=r"notes\.txt: "):
-        frames.read_video_frame("notes.txt", seconds=0)
-
-
-def test_sampled_frames_are_evenly_spread(video):
-    sampled = list(frames.sample_video_frames(video, every=0.5))
-    assert [time for time, _ in sampled] == pytest.approx([0, 0.5, 1, 1.5, 2])
-    assert [int(rgb[50, 80, 0]) for _, rgb in sampled] == pytest.approx([0, 48, 96, 144, 192], abs=2)
-
-
-def test_video_colours_are_rgb(tmp_path):
-    path = write_video(tmp_path / "red.mp4", [np.full((96, 160, 3), (220, 30, 30), np.uint8)] * 5)
-    assert same(frames.read_video_frame(path, frame=2), (220, 30, 30), 8)
-
-
-@pytest.mark.parametrize("request_", [{"frame": 60}, {"seconds": 2.6}, {"seconds": -1}, {"frame": -1}, {}])
-def test_frames_that_are_not_there(video, request_):
-    with pytest.raises(FrameError, match=r"grey\.mp4: "):
-        frames.read_video_frame(video, **request_)
-
-
-def test_bad_videos(tmp_path, video):
-    (tmp_path / "text.mp4").write_text("not a film")
-    (tmp_path / "cut.mp4").write_bytes(video.read_bytes()[:900])
-    for name in ("text.mp4", "cut.mp4"):
-        with pytest.raises(FrameError, match=rf"{name}: not a video"):
-            frames.read_video_frame(tmp_path / name, seconds=0)
-    with pytest.raises(FrameError, match=r"grey\.mp4: a video, not a picture"):
-        frames.read_image(video)
-    with pytest.raises(FrameError, match="every is 0"):
-        next(frames.sample_video_frames(video, every=0))
-
-
-def test_a_video_without_frames(tmp_path):
-    path = tmp_path / "none.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=24)
-        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
-        container.start_encoding()
-    with pytest.raises(FrameError, match=r"none\.mkv: "):
-        frames.read_video_frame(path, seconds=0)
-    sound = tmp_path / "sound.mp4"
-    with av.open(str(sound), "w") as container:
-        stream = container.add_stream("aac", rate=48000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        frame.sample_rate = 48000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    with pytest.raises(FrameError, match=r"sound\.mp4: no video stream"):
-        frames.read_video_frame(sound, seconds=0)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from shot_types.classifier import load_classifier
-from shot_types.frames import VIDEO_SUFFIXES, FrameError
-
+from ..classifier import load_classifier
+from ..files import VIDEO_SUFFIXES
+from ..pictures import FrameError
 from .analysis import analyze
 
 _classifier = functools.cache(load_classifier)  # once a process

@@ -29,9 +29,10 @@ from PIL import Image
 from scenedetect.common import FrameTimecode, Timecode
 from tqdm import tqdm
 
-from shot_types.files import write
-from shot_types.frames import FrameError, Video, check_file, trim_bars
-from shot_types.labels import LABELS, SCALE
+from ..files import write
+from ..labels import LABELS, SCALE
+from ..pictures import FrameError, check_file, trim_bars
+from ..video import Video
 
 DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
 CUT_WIDTH = 256  # pixels: to which PySceneDetect itself reduces a film

@@ -1,1 +1,0 @@
-"""Training, for the notebooks in `training/`: augmentation, recipes, and one trainer a framework."""

@@ -1,0 +1,1 @@
+"""Training: what a run is (`recipe`), what an epoch shows (`samples`, `augment`), and one trainer a framework."""
