@@ -1,6 +1,7 @@
 """How close is the camera? Shot scale of film frames: ECS, CS, MS, FS or LS."""
 
-from .classifier import Classifier, Prediction, WeightsError, load_classifier
+from .cards import WeightsError
+from .classifier import Classifier, Prediction, load_classifier
 from .labels import LABELS, SCALE
 from .pictures import FrameError
 

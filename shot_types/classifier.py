@@ -1,9 +1,9 @@
-"""Pictures in, calibrated answers out: `load_classifier`, `Classifier`, `Prediction`, and the cards beside weights."""
+"""Pictures in, calibrated answers out: `load_classifier`, `Classifier` and `Prediction`."""
 
 import importlib
 import itertools
-import json
 import os
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .files import file_sha256, write
+from .cards import WeightsError, other_source, read_card
 from .labels import LABELS, SCALE
 from .pictures import FrameError, list_pictures, load_frame
 
@@ -24,11 +24,6 @@ FRAMEWORKS = {
     "tensorflow": "efficientnet_b0.keras",
     "onnx": "mobilenet_v3_large.onnx",
 }
-CARD_FIELDS = ("network", "classes", "height", "width", "temperature", "sha256")
-
-
-class WeightsError(ValueError):
-    """Weights or a card that cannot be used; the message names the file and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -46,81 +41,60 @@ class Prediction:
 
 
 def choose_framework(weights: str | Path | None = None) -> str:
-    """Which framework reads `weights`; for the shipped ones ONNX where it is installed and exported, else PyTorch."""
+    """Which framework reads `weights`; for the shipped ones ONNX where it is installed and exported, else PyTorch.
+
+    Where the shipped ONNX file is there but was made from other weights than those beside it, PyTorch answers and a
+    warning says so. Raises WeightsError where PyTorch, which that takes, is not installed.
+    """
     for framework, file in FRAMEWORKS.items():
         if weights and Path(weights).suffix == Path(file).suffix:
             return framework
-    light = not weights and find_spec("onnxruntime") and (MODELS / FRAMEWORKS["onnx"]).is_file()
-    return "onnx" if light else "pytorch"
+    light = MODELS / FRAMEWORKS["onnx"]
+    if weights or not find_spec("onnxruntime") or not light.is_file():
+        return "pytorch"
+    source = other_source(light)
+    if source is None:
+        return "onnx"
+    if not find_spec("torch"):
+        raise WeightsError(
+            f"{light}: made from other weights than {source.name} beside it, which take PyTorch; run `make export`"
+            " where that is installed, or pip install torch torchvision"
+        )
+    warnings.warn(
+        f"{light}: made from other weights than {source.name} beside it, so PyTorch answers; `make export` mends it",
+        stacklevel=3,
+    )
+    return "pytorch"
 
 
 def load_classifier(framework: str | None = None, weights: str | Path | None = None) -> "Classifier":
     """A classifier with the shipped weights, or with your own `weights` and the card beside them.
 
-    Without `framework`, `choose_framework` does. Raises FileNotFoundError or WeightsError, naming the file.
+    Without `framework`, `choose_framework` does. Warns of an ONNX file that was made from other weights than those
+    beside it. Raises FileNotFoundError or WeightsError, naming the file.
     """
-    framework = framework or choose_framework(weights)
+    asked, framework = framework or weights, framework or choose_framework(weights)
     if framework not in FRAMEWORKS:
         raise WeightsError(f"framework {framework!r} is unknown; use one of {', '.join(FRAMEWORKS)}")
     weights = Path(weights or MODELS / FRAMEWORKS[framework])
     card = read_card(weights)
+    if asked and framework == "onnx" and (source := other_source(weights)):  # else `choose_framework` has looked
+        warnings.warn(
+            f"{weights}: made from other weights than {source.name} beside it; `make export` mends it", stacklevel=2
+        )
     try:
         room = importlib.import_module(f".{framework}", __package__)
     except ModuleNotFoundError as error:
         raise WeightsError(
             f"framework {framework!r} needs the package {error.name}, which is not installed; pip install {error.name}"
-        ) from None
+        ) from error
     except ImportError as error:
-        raise WeightsError(f"framework {framework!r} cannot be used here: {error}") from None
+        raise WeightsError(f"framework {framework!r} cannot be used here: {error}") from error
     try:
         return Classifier(room.Network(weights, card), card)
     except Exception as error:  # each framework fails in ways of its own; they all mean the same here
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":.")
-        raise WeightsError(f"{weights}: not the weights of a five-class {card['network']} ({reason})") from None
-
-
-def read_card(weights: str | Path) -> dict:
-    """The card of a weights file as a dict, after checking that the two belong together.
-
-    Raises FileNotFoundError or WeightsError, naming the file.
-    """
-    weights = Path(weights)
-    if not weights.is_file():
-        raise FileNotFoundError(f"{weights}: no such weights file; the training notebook writes one")
-    with weights.open("rb") as file:
-        if file.read(40).startswith(b"version https://git-lfs"):
-            raise WeightsError(f"{weights}: a Git LFS pointer, not the weights; run `git lfs pull`")
-    path = card_path(weights)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such card; it lies beside the weights, `write_card` makes one")
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        missing = [field for field in CARD_FIELDS if not card.get(field)]
-    except (ValueError, AttributeError):
-        raise WeightsError(f"{path}: not a JSON card; get it again with its weights") from None
-    if missing:
-        raise WeightsError(f"{path}: the card lacks {', '.join(missing)}; get it again with its weights")
-    if tuple(card["classes"]) != LABELS:
-        raise WeightsError(f"{path}: classes are {card['classes']}, expected {list(LABELS)} in this order")
-    if card["sha256"] != file_sha256(weights):
-        raise WeightsError(
-            f"{weights}: does not match its card {path.name}: cut short, changed or of another run; get both again"
-        )
-    return card
-
-
-def write_card(weights: str | Path, card: dict) -> dict:
-    """Write `card` beside `weights`, with the class order and the sha256 filled in; returns the whole card."""
-    weights = Path(weights)
-    card = {**card, "classes": list(LABELS), "sha256": file_sha256(weights)}
-    write(card_path(weights), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
-    return card
-
-
-def card_path(weights: str | Path) -> Path:
-    """Where the card of a weights file is: net.json for net.pt, but net.onnx.json for a net.onnx made from it."""
-    weights = Path(weights)
-    return weights.with_suffix(".onnx.json" if weights.suffix == ".onnx" else ".json")
+        reason = (str(error) or type(error).__name__).splitlines()[0].removeprefix(f"{weights}: ").rstrip(":.")
+        raise WeightsError(f"{weights}: not the weights of a five-class {card['network']} ({reason})") from error
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from shot_types.classifier import load_classifier, write_card
+from shot_types.cards import write_card
+from shot_types.classifier import load_classifier
 from shot_types.labels import LABELS, STEP
 from shot_types.pytorch import build, to_input
 from shot_types.training.teacher import Teacher

@@ -11,7 +11,8 @@ from conftest import textured
 from PIL import Image
 
 from shot_types import LABELS, SCALE, FrameError, WeightsError, load_classifier
-from shot_types.classifier import card_path, choose_framework, read_card, softmax, write_card
+from shot_types.cards import card_path, read_card, write_card
+from shot_types.classifier import choose_framework, softmax
 from shot_types.files import file_sha256
 from shot_types.pictures import load_frame, read_image
 

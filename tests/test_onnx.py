@@ -14,7 +14,7 @@ from PIL import Image
 from test_models import run_readme
 
 from shot_types import LABELS, WeightsError, load_classifier
-from shot_types.classifier import card_path, read_card, write_card
+from shot_types.cards import card_path, read_card, write_card
 from shot_types.pictures import list_pictures
 from tools import export as tool
 

@@ -10,7 +10,7 @@ import torchvision
 from conftest import ROOT, made_teacher, textured, write_dataset
 
 from shot_types import WeightsError, load_classifier
-from shot_types.classifier import write_card
+from shot_types.cards import write_card
 from shot_types.dataset import read_dataset
 from shot_types.pictures import load_frame
 from shot_types.pytorch import Network, build, to_input

@@ -6,7 +6,6 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from shot_types import LABELS, SCALE, Prediction, report
 from shot_types.classifier import softmax
-from shot_types.training import evaluation
 
 
 @pytest.fixture(autouse=True)
@@ -91,12 +90,12 @@ def test_table_has_scikit_learns_form_in_scale_order(answers):
 
 def test_temperature_can_be_taken_back():
     logits = np.random.default_rng(0).normal(size=(50, 5)) * 3
-    taken_back = evaluation.with_temperature(softmax(logits, 1.7), 1 / 1.7)
+    taken_back = report.with_temperature(softmax(logits, 1.7), 1 / 1.7)
     assert taken_back == pytest.approx(softmax(logits), abs=1e-5)
 
 
 def test_errors_by_distance_agree_with_the_confusion_matrix(answers):
-    table = evaluation.errors_by_distance(*answers)
+    table = report.errors_by_distance(*answers)
     counts = report.confusion(*answers).to_numpy()
     steps = np.abs(np.subtract.outer(range(5), range(5)))
     assert table["frames"].tolist() == [counts[steps == step].sum() for step in range(5)]
@@ -105,7 +104,7 @@ def test_errors_by_distance_agree_with_the_confusion_matrix(answers):
 
 def test_coverage_starts_with_the_surest_and_ends_with_all(answers):
     truth, proba = answers[0], softmax(answers[1])
-    table = evaluation.coverage_table(truth, proba)
+    table = report.coverage_table(truth, proba)
     assert table["accuracy"].iloc[-1] == pytest.approx(report.summary(truth, proba)["accuracy"])
     assert table["confidence"].is_monotonic_decreasing and table["coverage"].iloc[-1] == 1
     half = proba.max(axis=1) >= table["confidence"].iloc[299]
@@ -115,7 +114,7 @@ def test_coverage_starts_with_the_surest_and_ends_with_all(answers):
 
 def test_confident_mistakes_are_mistakes_surest_first(answers):
     table = pd.DataFrame({"label": answers[0], "path": range(600)})
-    found = evaluation.confident_mistakes(table, softmax(answers[1]), 5)
+    found = report.confident_mistakes(table, softmax(answers[1]), 5)
     assert len(found) == 5 and (found["label"] != found["answer"]).all()
     assert found["confidence"].is_monotonic_decreasing
     wrong = report.predicted(answers[1]) != answers[0]
@@ -125,7 +124,7 @@ def test_confident_mistakes_are_mistakes_surest_first(answers):
 def test_mean_by_shot_keeps_order_and_label():
     table = pd.DataFrame({"shot": ["b", "a", "b"], "label": ["CS", "LS", "CS"]})
     proba = np.array([[0.6, 0.4, 0, 0, 0], [0, 0, 0, 1, 0], [0.2, 0.8, 0, 0, 0]])
-    shots, means = evaluation.mean_by(table, proba)
+    shots, means = report.mean_by(table, proba)
     assert shots[["shot", "label", "frames"]].to_numpy().tolist() == [["b", "CS", 2], ["a", "LS", 1]]
     assert means == pytest.approx(np.array([[0.4, 0.6, 0, 0, 0], [0, 0, 0, 1, 0]]))
 
@@ -133,10 +132,10 @@ def test_mean_by_shot_keeps_order_and_label():
 def test_pictures_are_drawn(answers):
     truth, logits = answers
     report.plot_confusion(truth, softmax(logits), "test")
-    reliability = evaluation.plot_reliability(truth, {"before": softmax(logits * 3), "after": softmax(logits)})
+    reliability = report.plot_reliability(truth, {"before": softmax(logits * 3), "after": softmax(logits)})
     error = report.expected_calibration_error(truth, softmax(logits * 3))
     assert f"before: error {error:.3f}" in [text.get_text() for text in reliability.axes[0].get_legend().get_texts()]
-    (line,) = evaluation.plot_coverage(truth, {"one": softmax(logits)}).axes[0].lines
+    (line,) = report.plot_coverage(truth, {"one": softmax(logits)}).axes[0].lines
     assert line.get_ydata()[-1] == pytest.approx(report.summary(truth, logits)["accuracy"])
     answer = Prediction("x", "MS", 0.6, dict(zip(SCALE, (0.0, 0.1, 0.6, 0.2, 0.1), strict=True)))
     figure = report.plot_prediction(np.zeros((90, 160, 3), np.uint8), answer)

@@ -13,7 +13,7 @@ from conftest import ROOT, made_teacher, textured, write_dataset
 from PIL import Image
 
 from shot_types import WeightsError, load_classifier
-from shot_types.classifier import write_card
+from shot_types.cards import write_card
 from shot_types.dataset import read_dataset
 from shot_types.pictures import read_image
 from shot_types.tensorflow import Network, build, keras, load, tf

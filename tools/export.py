@@ -19,15 +19,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from shot_types.classifier import (
-    FRAMEWORKS,
-    MODELS,
-    Classifier,
-    card_path,
-    choose_framework,
-    load_classifier,
-    write_card,
-)
+from shot_types.cards import card_path, write_card
+from shot_types.classifier import FRAMEWORKS, MODELS, Classifier, choose_framework, load_classifier
 from shot_types.labels import LABELS
 
 TOLERANCE = 1e-4  # by which a probability may differ
