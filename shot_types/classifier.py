@@ -18,7 +18,8 @@ from .cards import WeightsError, other_source, read_card
 from .labels import LABELS, SCALE
 from .pictures import FrameError, list_pictures, load_frame
 
-MODELS = Path(__file__).resolve().parent.parent / "models"
+PLACES = [folder / "models" for folder in Path(__file__).resolve().parents[:2]]  # of a wheel, of a clone
+MODELS = next((folder for folder in PLACES if folder.is_dir()), PLACES[-1])
 FRAMEWORKS = {
     "pytorch": "mobilenet_v3_large.pt",
     "tensorflow": "efficientnet_b0.keras",
@@ -76,6 +77,11 @@ def load_classifier(framework: str | None = None, weights: str | Path | None = N
     asked, framework = framework or weights, framework or choose_framework(weights)
     if framework not in FRAMEWORKS:
         raise WeightsError(f"framework {framework!r} is unknown; use one of {', '.join(FRAMEWORKS)}")
+    if not weights and not (MODELS / FRAMEWORKS[framework]).is_file():
+        raise FileNotFoundError(
+            f"{MODELS / FRAMEWORKS[framework]}: these weights are in a clone of the repository only; install from one"
+            " with `pip install -e .`, or give weights= of your own"
+        )
     weights = Path(weights or MODELS / FRAMEWORKS[framework])
     card = read_card(weights)
     if asked and framework == "onnx" and (source := other_source(weights)):  # else `choose_framework` has looked
