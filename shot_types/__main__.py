@@ -25,6 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"shot_types: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:  # a plain install has what `classify` needs
+        print(
+            f"shot_types: this needs the package {error.name}, which is not installed;"
+            ' in a clone, pip install -e ".[light]" installs all but the frameworks',
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         return 130
 
