@@ -1,4 +1,4 @@
-"""Films to frames: FFmpeg through PyAV. A frame is an uint8 RGB array (height, width, 3); times are in seconds."""
+"""Films to frames: FFmpeg through PyAV. A frame is a uint8 RGB array (height, width, 3); times are in seconds."""
 
 import contextlib
 import itertools
@@ -12,7 +12,7 @@ from .pictures import FrameError, check_file
 
 
 def read_video_frame(path: str | Path, seconds: float | None = None, frame: int | None = None) -> np.ndarray:
-    """The picture that a player shows at `seconds`, or frame number `frame` (from 0): uint8 RGB.
+    """The picture that a player shows at `seconds`, or frame number `frame` (from 0): uint8 RGB (height, width, 3).
 
     `seconds` counts from the first frame and is fast in long files; `frame` decodes from the start. Raises
     FileNotFoundError or FrameError, naming the file.
@@ -54,7 +54,9 @@ def sample_video_frames(path: str | Path, every: float = 1.0) -> Iterator[tuple[
             raise FrameError(f"{path}: the video has no frames; get it again")
 
 
-def spread_video_frames(path, count=3, every=None, side=None, threads=0) -> Iterator[tuple[float, np.ndarray]]:
+def spread_video_frames(
+    path: str | Path, count: int = 3, every: float | None = None, side: int | None = None, threads: int = 0
+) -> Iterator[tuple[float, np.ndarray]]:
     """Pairs of time in seconds and picture (uint8 RGB), evenly spread: each from the middle of its part of the video.
 
     There are `count` parts, or as many of `every` seconds as fit; a video of fewer frames gives fewer pictures.
@@ -78,10 +80,16 @@ def spread_video_frames(path, count=3, every=None, side=None, threads=0) -> Iter
 
 
 class Video(contextlib.AbstractContextManager):
-    """An open video file; errors of FFmpeg become FrameErrors that name the file."""
+    """An open video file, to be closed with `with`; errors of FFmpeg become FrameErrors that name the file.
+
+    `shape` is (height, width) in pixels, `frame_seconds` how long a frame is shown, `seconds` how long the video is
+    by what the file says of itself.
+    """
 
     def __init__(self, path: str | Path, min_height: int | None = None):
-        """With `min_height` decoders that can (MPEG-1, 2 and 4, Motion JPEG) give 1/2, 1/4 or 1/8, not below it."""
+        """With `min_height`, in pixels, decoders that can (MPEG-1, 2 and 4, Motion JPEG) give 1/2, 1/4 or 1/8 of the
+        size, not below it. Raises FileNotFoundError or FrameError, naming the file.
+        """  # noqa: D205
         self.path, self.min_height = check_file(path), min_height
         self._open()
         self.shape = self.stream.height, self.stream.width  # as the file begins; frames may change
@@ -116,10 +124,13 @@ class Video(contextlib.AbstractContextManager):
         except (av.error.FFmpegError, OSError) as error:
             raise FrameError(
                 f"{self.path}: not a video that FFmpeg can read ({error.strerror}); get it again"
-            ) from None
+            ) from error
 
     def decode(self, seconds: float) -> Iterator[av.VideoFrame]:
-        """Frames in order of time, from a key frame at or before `seconds`; times count from the first frame."""
+        """Frames in order of time, from a key frame at or before `seconds`; times count from the first frame.
+
+        Raises FrameError where the file breaks off.
+        """
         start, first = self.stream.start_time or 0, []
         if seconds > 0:
             at = start + int(seconds / self.stream.time_base)
@@ -136,7 +147,10 @@ class Video(contextlib.AbstractContextManager):
                 yield frame
 
     def picture(self, frame: av.VideoFrame, side: int | None = None) -> np.ndarray:
-        """Upright, with square pixels; where it is larger, its shorter side reduced to `side` pixels."""
+        """Upright, with square pixels; where it is larger, its shorter side reduced to `side` pixels.
+
+        uint8 RGB (height, width, 3).
+        """
         width = frame.width * (self.stream.sample_aspect_ratio or 1)
         scale = min(1, side / min(width, frame.height)) if side else 1
         size = {"width": max(1, round(width * scale)), "height": max(1, round(frame.height * scale))}

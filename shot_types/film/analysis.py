@@ -11,7 +11,6 @@ the first was stopped; after the end it gives the table as it lies there, labels
 import contextlib
 import json
 import math
-import shutil
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -29,10 +28,10 @@ from PIL import Image
 from scenedetect.common import FrameTimecode, Timecode
 from tqdm import tqdm
 
-from ..files import write
 from ..labels import LABELS, SCALE
 from ..pictures import FrameError, check_file, trim_bars
 from ..video import Video
+from .table import Work
 
 DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
 CUT_WIDTH = 256  # pixels: to which PySceneDetect itself reduces a film
@@ -40,8 +39,6 @@ MIN_HEIGHT = 360  # pixels: larger films are reduced to this for the classifier,
 THUMBNAIL = 144  # pixels, height
 FLAT = 3.0  # grey levels: a frame that varies less is black leader, the end of a fade or one colour: it has no scale
 MICRO = 1_000_000  # times are whole microseconds
-NUMBERS = ["shot", "start_seconds", "end_seconds", "seconds", "confidence", *SCALE, "frames", "agreement"]
-TEXTS = ["start", "end", "label", "scale_at_start", "scale_at_end", "thumbnail"]
 
 
 def analyze(
@@ -56,13 +53,7 @@ def analyze(
     most: int = 16,
     progress: bool | None = None,
 ) -> pd.DataFrame:
-    """Every shot of a film and its scale, one row each.
-
-    Columns: `shot` (from 1), `start` and `end` (SMPTE timecode, drop-frame at 29.97 and 59.94 frames/s),
-    `start_seconds` and `end_seconds` from the first frame, `seconds`, `label`, `confidence`, the five probabilities
-    from near to far, `frames` (looked at), `agreement` (share of these whose own label is the shot's),
-    `scale_at_start` and `scale_at_end` where first and last third differ, `thumbnail` (a file in `out`). A shot that
-    shows nothing (black, one colour) has no label. `attrs`: what it was made from, and where the time went.
+    """Every shot of a film and its scale, one row each; `shot_types.film.table` describes columns and `attrs`.
 
     `classifier` has `card` and `predict_proba` as those of `load_classifier`. `options` go to the `detector`, one
     of DETECTORS; no shot is shorter than `min_shot` seconds. Frames are taken `every` so many seconds; a shot with
@@ -74,84 +65,73 @@ def analyze(
     settings has labels that a person corrected, which stays. A film that breaks off is analysed up to
     there, and `attrs["note"]` and a line on the error stream say so.
     """
-    path, out = check_file(path), Path(out)
-    if detector not in DETECTORS:
-        raise ValueError(f"detector {detector!r} is unknown; use one of {', '.join(DETECTORS)}")
+    path = check_file(path)
     if not (min_shot > 0 and every > 0 and most >= 4):
         raise ValueError(f"min_shot {min_shot}, every {every}, most {most}: give seconds above 0, and 4 or more frames")
     options = {"min_scene_len": float(min_shot), **(options or {})}
-    try:
-        finder = getattr(scenedetect, DETECTORS[detector])(**options)
-    except TypeError as error:
-        raise ValueError(f"options of the {detector} detector: {error}; see PySceneDetect's documentation") from None
+    finder = _detector(detector, options)
     weights = {key: classifier.card.get(key) for key in ("network", "sha256", "temperature")}
     made_from = {"film": path.name, "bytes": path.stat().st_size, "weights": weights, "detector": detector}
-    made_from = json.loads(json.dumps({**made_from, "options": options, "every": every, "most": most}, default=str))
-    done, part, folder, fresh = (out / f"{path.stem}{end}" for end in (".csv", ".part", "_shots", ".part_shots"))
-    rows, earlier = _started(part, made_from), _finished(done, made_from)
-    if earlier is not None and (rows is None or _corrected(earlier).any()):
-        return earlier
+    made_from |= {"options": options, "every": every, "most": most}
+    work = Work(Path(out), path.stem, json.loads(json.dumps(made_from, default=str)))
+    finished = work.finished()
+    if finished is not None:
+        return finished
     with Video(path, MIN_HEIGHT) as video:
-        if not rows:
-            shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True, exist_ok=True)
-        rows = rows or []
-        write(part, "".join(json.dumps(line) + "\n" for line in (made_from, *rows)))
-        work = _Pass(video, finder, classifier, round(every * MICRO), most, progress)
-        with part.open("a", encoding="utf-8") as file:
-            for row in work.rows(rows, fresh):
-                if row["thumbnail"]:
-                    row["thumbnail"] = f"{folder.name}/{row['thumbnail']}"
-                print(json.dumps(row), file=file, flush=True)
-                rows.append(row)
-    table = pd.DataFrame(rows).drop(columns="taken")
-    seconds = {name: round(value, 3) for name, value in work.seconds.items()}
+        work.begin()
+        run = _Pass(video, finder, classifier, round(every * MICRO), most, progress)
+        work.add(run.rows(work.rows, work.part_shots))
+    seconds = {name: round(value, 3) for name, value in run.seconds.items()}
     versions = {module.__name__: module.__version__ for module in (scenedetect, np, pd)}
     versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
-    table.attrs = {"made_from": made_from, "rate": work.rate, "start_frame": work.start_frame, "note": work.note}
-    table.attrs |= {"work_seconds": seconds, "versions": versions}
-    _finished(done, made_from)  # again: a person may have corrected labels meanwhile
-    if any(fresh.iterdir()):  # not where an earlier run was stopped just after this
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-    else:
-        fresh.rmdir()
-    save(table, done)
-    part.unlink(missing_ok=True)
-    return load(done)
+    attrs = {"rate": run.rate, "start_frame": run.start_frame, "note": run.note}
+    return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
 
 
-def _started(part: Path, made_from: dict) -> list[dict] | None:
-    """Rows of the shots that an earlier run finished; None where there was none with the same weights and settings."""
-    rows = None
-    with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: the line at which the work was stopped
-        first, *lines = part.read_text(encoding="utf-8").splitlines()
-        if json.loads(first) == made_from:
-            rows = []
-            for line in lines:
-                row = json.loads(line)
-                if not isinstance(row, dict) or "taken" not in row:
-                    break
-                rows.append(row)
-    return rows
-
-
-def _finished(done: Path, made_from: dict) -> pd.DataFrame | None:
-    """The table that lies there, if it is made from the same; ValueError if from other and a person corrected it."""
-    table = load(done) if done.exists() else None
-    if table is None or table.attrs["made_from"] == made_from:
-        return table
-    if _corrected(table).any():
-        raise ValueError(
-            f"{done}: has corrected labels and is from other weights, settings or film; move it away, or choose another"
-            " `out`"
-        )
-    return None
+def _detector(name: str, options: dict):
+    """PySceneDetect's detector of that name; ValueError if there is none, or if it does not know an option."""
+    if name not in DETECTORS:
+        raise ValueError(f"detector {name!r} is unknown; use one of {', '.join(DETECTORS)}")
+    try:
+        return getattr(scenedetect, DETECTORS[name])(**options)
+    except TypeError as error:
+        raise ValueError(f"options of the {name} detector: {error}; see PySceneDetect's documentation") from error
 
 
 class _Sample(NamedTuple):
     time: int  # microseconds
-    rgb: np.ndarray  # at most MIN_HEIGHT lines
+    rgb: np.ndarray  # uint8 (height, width, 3), at most MIN_HEIGHT lines
+
+
+class _Samples:
+    """Frames of the shot that is running, for the classifier. Times are whole microseconds."""
+
+    def __init__(self, every: int, most: int, taken: list[int], start: int):
+        """`taken`: when an earlier run had looked at the shot that begins at `start`; the same frames come again."""
+        self.every, self.most, self.taken = every, most, taken
+        self.known = max(taken, default=start - 1)
+        self.list: list[_Sample] = []
+        self.gap = every
+
+    def due(self, now: int, cut: bool) -> bool:
+        """Whether to take the frame at `now`; `cut`: a shot has just ended.
+
+        Detectors answer late; the frame at hand when they do is in the new shot, however short that will be.
+        """
+        wait = self.gap if len(self.list) > 1 else self.gap // 2
+        due = cut or not self.list or now - self.list[-1].time >= wait
+        return now in self.taken or (now > self.known and due)
+
+    def add(self, sample: _Sample) -> None:
+        if len(self.list) >= self.most:
+            self.list, self.gap = self.list[::2], 2 * self.gap
+        self.list.append(sample)
+
+    def end(self, cut: int) -> list[_Sample]:
+        """The samples of the shot that ends at `cut`; those after it stay."""
+        before = [sample for sample in self.list if sample.time < cut]
+        self.list, self.gap = self.list[len(before) :], self.every
+        return before
 
 
 class _Pass:
@@ -175,36 +155,25 @@ class _Pass:
         self.seconds[name] += perf_counter() - began
 
     def rows(self, done: list[dict], folder: Path) -> Iterator[dict]:
-        """The shots after those `done`, each as soon as its end is found; thumbnails go to `folder`."""
+        """The shots after those `done`, each as soon as its end is found; thumbnails go to `folder`.
+
+        `taken`: when the shot after it had been looked at by then, for a run that goes on from there.
+        """
         # Decoding starts one shot earlier, so that the detector knows at the first cut what it knew the last time.
         since, start = (round(done[-1][key] * MICRO) for key in ("start_seconds", "end_seconds")) if done else (0, 0)
-        taken = done[-1]["taken"] if done else []  # when the shot that is running had been looked at already
-        known, number, samples, gap = max(taken, default=start - 1), len(done), [], self.every
+        number, samples = len(done), _Samples(self.every, self.most, done[-1]["taken"] if done else [], start)
         for now, frame in self._frames(since):
-            with self._clock("cut detection"):
-                if frame:
-                    at = FrameTimecode(Timecode(now, Fraction(1, MICRO)), fps=self.rate)
-                    cuts = self.finder.process_frame(at, self._small(frame))
-                else:
-                    cuts = self.finder.post_process(at)
-            times = [round(cut.seconds * MICRO) for cut in cuts] + ([] if frame else [now])
-            cuts = [time for time in times if time > start]
-            # Detectors answer late; the frame at hand when they do is in the new shot, however short that will be.
-            wait = gap if len(samples) > 1 else gap // 2
-            due = now > known and (cuts or not samples or now - samples[-1].time >= wait)
-            if frame and (due or now in taken):
-                if len(samples) >= self.most:
-                    samples, gap = samples[::2], 2 * gap
+            cuts = [time for time in self._cuts(now, frame) if time > start]
+            if frame and samples.due(now, bool(cuts)):
                 with self._clock("classifying"):
-                    samples.append(_Sample(now, self.video.picture(frame, MIN_HEIGHT)))
+                    samples.add(_Sample(now, self.video.picture(frame, MIN_HEIGHT)))
             for cut in cuts:
                 number += 1
-                before = [sample for sample in samples if sample.time < cut]
-                row = self._row(number, start, cut, before, folder)
-                start, samples, gap = cut, samples[len(before) :], self.every
-                yield row | {"taken": [sample.time for sample in samples]}
+                row = self._row(number, start, cut, samples.end(cut), folder)
+                start = cut
+                yield row | {"taken": [sample.time for sample in samples.list]}
 
-    def _frames(self, since: int) -> Iterator[tuple[int, object]]:
+    def _frames(self, since: int) -> Iterator[tuple[int, av.VideoFrame | None]]:
         """Time and frame, from `since` on; at the end, or where the film breaks off, the end's time and None."""
         path, last, broken = self.video.path, -1, False
         total = self.video.seconds
@@ -231,7 +200,23 @@ class _Pass:
             tqdm.write(f"note: {self.note}", file=sys.stderr)
         yield end, None
 
+    def _cuts(self, now: int, frame: av.VideoFrame | None) -> list[int]:
+        """When shots end, as far as the detector says it at this frame; at the end of the film, that as well."""
+        with self._clock("cut detection"):
+            at = FrameTimecode(Timecode(now, Fraction(1, MICRO)), fps=self.rate)
+            found = self.finder.process_frame(at, self._small(frame)) if frame else self.finder.post_process(at)
+        return [round(cut.seconds * MICRO) for cut in found] + ([] if frame else [now])
+
+    def _small(self, frame: av.VideoFrame) -> np.ndarray:
+        """For cut detection: as it lies in the file, blue first, the same size for all frames, quickly made.
+
+        uint8 BGR (height, CUT_WIDTH, 3).
+        """
+        height = max(2, round(CUT_WIDTH * self.video.shape[0] / self.video.shape[1]))
+        return frame.to_ndarray(format="bgr24", width=CUT_WIDTH, height=height, interpolation="FAST_BILINEAR")
+
     def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path) -> dict:
+        """The row of a shot; what nothing is known of is empty there."""
         seen = [sample for sample in samples if sample.rgb[::4, ::4].std(axis=(0, 1)).max() >= FLAT]
         seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
         row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
@@ -240,15 +225,7 @@ class _Pass:
         row |= {"scale_at_start": "", "scale_at_end": "", "thumbnail": ""}
         if seen:
             with self._clock("classifying"):
-                proba = self.classifier.predict_proba([sample.rgb for sample in seen])
-            mean, third = proba.mean(axis=0), max(1, len(seen) // 3)
-            row |= {label: round(float(mean[LABELS.index(label)]), 4) for label in SCALE}
-            row["label"] = max(SCALE, key=row.get)
-            row["confidence"] = row[row["label"]]
-            row["agreement"] = round(float(np.mean(proba.argmax(axis=1) == mean.argmax())), 4)
-            ends = [LABELS[part.mean(axis=0).argmax()] for part in (proba[:third], proba[-third:])]
-            if len(seen) >= 4 and ends[0] != ends[1]:
-                row |= {"scale_at_start": ends[0], "scale_at_end": ends[1]}
+                row |= _scale(self.classifier.predict_proba([sample.rgb for sample in seen]))
         if samples:
             middle = min(seen or samples, key=lambda sample: abs(2 * sample.time - start - end))
             row["thumbnail"] = f"{number:04d}.jpg"
@@ -257,64 +234,18 @@ class _Pass:
             thumbnail.save(folder / row["thumbnail"], quality=85)
         return row
 
-    def _small(self, frame: av.VideoFrame) -> np.ndarray:
-        """For cut detection: as it lies in the file, blue first, the same size for all frames, quickly made."""
-        height = max(2, round(CUT_WIDTH * self.video.shape[0] / self.video.shape[1]))
-        return frame.to_ndarray(format="bgr24", width=CUT_WIDTH, height=height, interpolation="FAST_BILINEAR")
-
     def _timecode(self, time: int) -> str:
         return RationalTime(self.start_frame + round(time / MICRO * self.rate), self.rate).to_timecode()
 
 
-def save(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table of `analyze` as CSV, and as JSON beside it, there with what it was made from."""
-    record = {name: value for name, value in table.attrs.items() if name != "folder"}
-    record["shots"] = json.loads(table.to_json(orient="records"))
-    write(Path(path).with_suffix(".json"), json.dumps(record, indent=1) + "\n")
-    write(Path(path), table.to_csv(index=False))
-
-
-def load(path: str | Path) -> pd.DataFrame:
-    """The table of a CSV file that `save` wrote, its JSON file beside it; a person may have changed labels.
-
-    A corrected label is not that of the highest probability. `confidence`, `agreement` and the scales at start and
-    end are empty there: they were said of another label. Raises FileNotFoundError or ValueError, naming the file.
-    """
-    path = check_file(path)
-    try:
-        table = pd.read_csv(path, encoding="utf-8-sig", dtype=dict.fromkeys(TEXTS, "str")).dropna(how="all")
-        table[TEXTS] = table[TEXTS].fillna("")
-        table[NUMBERS] = table[NUMBERS].astype(float)
-        table = table.astype({"shot": int, "frames": int}).sort_values("shot", ignore_index=True)
-        if table.empty or table[["start_seconds", "end_seconds", "seconds"]].isna().to_numpy().any():
-            raise ValueError("rows or times are missing")
-    except (ValueError, KeyError) as error:
-        raise ValueError(
-            f"{path}: not a table of this program ({error}); change labels only, save with commas"
-        ) from None
-    table["label"] = table["label"].str.strip().str.upper()
-    for row in table[~table["label"].isin([*LABELS, ""])].itertuples():
-        raise ValueError(f"{path}: shot {row.shot} is labelled {row.label!r}; use {', '.join(SCALE)} or nothing")
-    corrected = _corrected(table)
-    table.loc[corrected, ["confidence", "agreement"]] = np.nan
-    table.loc[corrected, ["scale_at_start", "scale_at_end"]] = ""
-    table.attrs = {**_record(path), "folder": str(path.parent)}
-    return table
-
-
-def _corrected(table: pd.DataFrame) -> np.ndarray:
-    """Where the label is not that of the highest probability."""
-    said = table[list(SCALE)].fillna(-1).to_numpy(float)
-    return table["label"].to_numpy() != np.where(said.max(axis=1) < 0, "", np.array(SCALE)[said.argmax(axis=1)])
-
-
-def _record(csv: Path) -> dict:
-    """What the table in the file `csv` was made from."""
-    path = csv.with_suffix(".json")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return {name: record[name] for name in ("made_from", "rate", "start_frame", "note", "work_seconds", "versions")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(
-            f"{path}: not there, or not the record of an analysis; move {csv.name} away and analyse the film again"
-        ) from None
+def _scale(proba: np.ndarray) -> dict:
+    """What the frames of a shot say together: columns of its row, from probabilities (frames, 5) in order of LABELS."""
+    mean, third = proba.mean(axis=0), max(1, len(proba) // 3)
+    row = {label: round(float(mean[LABELS.index(label)]), 4) for label in SCALE}
+    row["label"] = max(SCALE, key=row.get)
+    row["confidence"] = row[row["label"]]
+    row["agreement"] = round(float(np.mean(proba.argmax(axis=1) == mean.argmax())), 4)
+    start, end = (LABELS[part.mean(axis=0).argmax()] for part in (proba[:third], proba[-third:]))
+    if len(proba) >= 4 and start != end:
+        row |= {"scale_at_start": start, "scale_at_end": end}
+    return row

@@ -38,15 +38,7 @@ def analyze_many(
 
     Raises FrameError if there are no films or two have the same name, ValueError if Ray is asked for and missing.
     """
-    if isinstance(paths, str | Path):
-        where = Path(paths)
-        found = [path for path in sorted(where.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES]
-        paths = found if where.is_dir() else [where]
-        if not paths:
-            raise FrameError(f"{where}: no films in this folder; expected {', '.join(sorted(VIDEO_SUFFIXES))}")
-    films = [Path(path).resolve() for path in paths]
-    if not films:
-        raise FrameError("no films are given; name some, or a folder of them")
+    films = _listed(paths)
     check_names(films)
     call = (Path(out).resolve(), framework, weights and Path(weights).resolve(), settings)
     cluster = cluster or os.environ.get("RAY_ADDRESS")
@@ -65,6 +57,20 @@ def analyze_many(
     table = pd.concat([tables.get(path) for path in films], ignore_index=True) if tables else pd.DataFrame()
     table.attrs = attrs
     return table
+
+
+def _listed(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    """The films of `paths`, or those below it where it is a folder; FrameError if there are none."""
+    if isinstance(paths, str | Path):
+        where = Path(paths)
+        found = [path for path in sorted(where.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES]
+        paths = found if where.is_dir() else [where]
+        if not paths:
+            raise FrameError(f"{where}: no films in this folder; expected {', '.join(sorted(VIDEO_SUFFIXES))}")
+    films = [Path(path).resolve() for path in paths]
+    if not films:
+        raise FrameError("no films are given; name some, or a folder of them")
+    return films
 
 
 def check_names(films: Iterable[str | Path]) -> None:
@@ -87,7 +93,10 @@ def _one(path: Path, out: Path, framework: str | None, weights: Path | None, set
 
 
 def _here(films: list[Path], call: tuple, workers: int) -> Iterator[tuple[Path, pd.DataFrame | str]]:
-    """A process that dies takes its pool along; what was lost with it runs again, each film in a pool of its own."""
+    """What `_one` says of each film, as they are done; `call`: its other arguments.
+
+    A process that dies takes its pool along; what was lost with it runs again, each film in a pool of its own.
+    """
     lost = []
     pool = _pool(workers)
     try:
@@ -112,14 +121,16 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _share_cores(workers: int) -> None:
+    """For PyTorch, which reads it at its start: as many threads as leave each worker its share of the cores."""
     os.environ["OMP_NUM_THREADS"] = str(max(1, os.cpu_count() // workers))
 
 
 def _on_ray(films: list[Path], call: tuple, address: str) -> Iterator[tuple[Path, pd.DataFrame | str]]:
+    """The same on a Ray cluster; joins that at `address`, or takes the one that this process has joined already."""
     try:
         import ray
-    except ModuleNotFoundError:
-        raise ValueError("a cluster needs the package ray, which is not installed; pip install ray") from None
+    except ModuleNotFoundError as error:
+        raise ValueError("a cluster needs the package ray, which is not installed; pip install ray") from error
     mine = not ray.is_initialized()
     if mine:
         ray.init(address, log_to_driver=False)

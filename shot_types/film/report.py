@@ -1,12 +1,9 @@
-"""A table of `film.analyze` -> figures, a contact sheet, a web page, and files that editing programs open.
+"""A table of `film.analyze` -> figures, a contact sheet, and with `export` those and all other files beside it.
 
 Figures can be read in print and without colour: the scale is a place or a height too, and runs from ECS to LS.
 """
 
-import base64
-import contextlib
 import io
-import json
 import math
 from pathlib import Path
 
@@ -15,15 +12,12 @@ import opentimelineio as otio
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from opentimelineio.opentime import RationalTime, TimeRange
 from PIL import Image, ImageDraw, ImageOps
 
 from ..files import write
-from ..labels import COLORS, NAMES, SCALE, STEP
-from .analysis import save
-
-MARKERS = {"ECS": "PURPLE", "CS": "CYAN", "MS": "GREEN", "FS": "YELLOW", "LS": "RED", "": "BLACK"}
-"""What editing programs have nearest to COLORS."""
+from ..labels import COLORS, SCALE, STEP
+from .exports import clock, to_chapters, to_edl, to_otio, to_page
+from .table import save, thumbnail
 
 
 def summary(table: pd.DataFrame) -> pd.Series:
@@ -49,7 +43,7 @@ def timeline(table: pd.DataFrame, thumbnails: int = 6) -> Figure:
     longest = table[table["thumbnail"] != ""].nlargest(thumbnails, "seconds").sort_values("shot")
     for place, row in enumerate(longest.itertuples()):
         box = top.inset_axes(((place + 0.02) / thumbnails, 0, 0.96 / thumbnails, 0.85))
-        box.imshow(_thumbnail(table, row))
+        box.imshow(thumbnail(table, row))
         box.set_title(f"shot {row.shot}: {row.label or 'none'}, {row.seconds:.1f} s", fontsize=8)
         box.set_axis_off()
     return figure
@@ -128,22 +122,10 @@ def compare(films: pd.DataFrame) -> Figure:
     return figure
 
 
-def _clock(seconds: float) -> str:
-    whole, milliseconds = divmod(round(1000 * seconds), 1000)
-    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"
-
-
 def _time_axis(axes, table: pd.DataFrame) -> None:
-    axes.xaxis.set_major_formatter(lambda x, _: _clock(x).removeprefix("00:").rstrip("0").rstrip("."))
+    axes.xaxis.set_major_formatter(lambda x, _: clock(x).removeprefix("00:").rstrip("0").rstrip("."))
     axes.set(xlim=(0, table["end_seconds"].max()), xlabel="time in the film")
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _thumbnail(table: pd.DataFrame, row) -> Image.Image:
-    path = Path(table.attrs["folder"]) / row.thumbnail
-    with contextlib.suppress(OSError):  # a lost or damaged one is left grey
-        return Image.open(path).convert("RGB")
-    return Image.new("RGB", (256, 144), "#888888")
 
 
 def contact_sheet(table: pd.DataFrame, width: int = 200) -> Image.Image:
@@ -156,61 +138,9 @@ def contact_sheet(table: pd.DataFrame, width: int = 200) -> Image.Image:
     for place, row in enumerate(table.itertuples()):
         x, y = place % columns * cell[0] + 6, place // columns * cell[1] + 6
         draw.rectangle((x - 4, y - 4, x + width + 3, y + height + 3), fill=COLORS.get(row.label, "black"))
-        sheet.paste(ImageOps.pad(_thumbnail(table, row), (width, height), color="#eeeeee"), (x, y))
+        sheet.paste(ImageOps.pad(thumbnail(table, row), (width, height), color="#eeeeee"), (x, y))
         draw.text((x, y + height + 6), f"{row.shot}  {row.label or 'none'}  {row.start}", fill="black", font_size=12)
     return sheet
-
-
-def to_otio(table: pd.DataFrame) -> otio.schema.Timeline:
-    """One clip a shot, which carries a marker named after its scale, at its first frame."""
-    rate, first, name = table.attrs["rate"], table.attrs["start_frame"], Path(table.attrs["made_from"]["film"])
-    zero = RationalTime(first, rate)
-    frames = [round(seconds * rate) for seconds in (*table["start_seconds"], table["end_seconds"].iloc[-1])]
-    whole = TimeRange(zero, RationalTime(frames[-1], rate))
-    track = otio.schema.Track("shots", kind=otio.schema.TrackKind.Video)
-    for row, start, end in zip(table.itertuples(), frames, frames[1:], strict=False):
-        shot = TimeRange(zero + RationalTime(start, rate), RationalTime(end - start, rate))
-        media = otio.schema.ExternalReference(name.name, whole)
-        clip = otio.schema.Clip(f"{row.shot:04d} {row.label}".strip(), media, shot)
-        clip.metadata["cmx_3600"] = {"reel": "".join(filter(str.isalnum, name.stem))[:8].upper() or "FILM"}
-        said = {label: value for label in SCALE if (value := getattr(row, label)) == value}
-        clip.metadata["shot_types"] = {"label": row.label, "probabilities": said}
-        at = TimeRange(shot.start_time, RationalTime(1, rate))
-        clip.markers.append(otio.schema.Marker(row.label or "none", at, MARKERS[row.label]))
-        track.append(clip)
-    timeline = otio.schema.Timeline(name.stem, global_start_time=zero)
-    timeline.tracks.append(track)
-    return timeline
-
-
-def to_edl(table: pd.DataFrame) -> str:
-    """CMX 3600: one event a shot, with a locator that says its scale. The format is made for up to 999 events."""
-    title, *lines = otio.adapters.write_to_string(to_otio(table), "cmx_3600").splitlines()
-    mode = "DROP FRAME" if ";" in table["start"].iloc[0] else "NON-DROP FRAME"
-    # Locators with colons in either mode: the library's own reader, for one, skips others.
-    lines = [line.replace(";", ":") if line.startswith("* LOC") else line for line in lines]
-    return "\n".join([title, f"FCM: {mode}", *lines]) + "\n"
-
-
-def to_chapters(table: pd.DataFrame) -> str:
-    """WebVTT chapters, one a shot."""
-    cues = ["WEBVTT\n"]
-    for row in table.itertuples():
-        name = f"{row.label} {NAMES[row.label]}" if row.label else "no picture"
-        cues.append(f"{row.shot}\n{_clock(row.start_seconds)} --> {_clock(row.end_seconds)}\n{name}\n")
-    return "\n".join(cues)
-
-
-def to_page(table: pd.DataFrame) -> str:
-    """One web page that needs no other file: the timeline, and a table with thumbnails to sort and to filter."""
-    rows = json.loads(table.to_json(orient="records"))
-    for row, shot in zip(rows, table.itertuples(), strict=True):
-        data = _bytes(_thumbnail(table, shot).save, "JPEG")
-        row["thumbnail"] = "data:image/jpeg;base64," + base64.b64encode(data).decode()
-    attrs = {name: value for name, value in table.attrs.items() if name != "folder"}
-    data = json.dumps({"shots": rows, "colors": COLORS, "names": NAMES, "scale": SCALE, **attrs})
-    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    return template.replace("null /* the film */", data.replace("</", "<\\/"))
 
 
 def export(table: pd.DataFrame) -> list[Path]:

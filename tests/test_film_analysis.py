@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 
 from shot_types import SCALE, film, load_classifier
 from shot_types.film import analysis
+from shot_types.film import table as table_room
 from shot_types.pictures import FrameError
 from shot_types.video import Video, read_video_frame
 
@@ -109,7 +111,7 @@ def test_killed_at_the_very_end(path, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(analysis, "save", killed)
+        patch.setattr(table_room, "save", killed)
         film.analyze(path, Brightness(), tmp_path)
     again = Brightness()
     table = film.analyze(path, again, tmp_path)
@@ -205,7 +207,7 @@ def test_labels_corrected_while_the_work_goes_on_are_kept(path, tmp_path, monkey
     assert film.load(csv)["label"].tolist() == ["LS", "CS", "ECS", "FS"]
     csv.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(analysis.Path, "unlink", lambda *_, **__: None)  # as if stopped just before that
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # as if stopped just before that
         table = film.analyze(path, Brightness(), tmp_path, every=0.3)
     table.loc[1, "label"] = "CS"
     film.save(table, csv)
