@@ -1,14 +1,17 @@
 import hashlib
+import re
+import shutil
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import textured
+from conftest import SHOTMIX, textured
 from PIL import Image
 
 from shot_types import dataset
 from shot_types.dataset import DatasetError
-from shot_types.labels import LABELS
+from shot_types.labels import LABELS, SCALE
 
 
 def write(folder, text):
@@ -31,11 +34,44 @@ def test_read_dataset_gives_absolute_files(tmp_path):
         ("path,label,group,split\na.jpg,MS,f,train\na.jpg,MS,f,train\n", "'a.jpg' is there twice"),
         ("", r"frames\.csv: not a CSV table"),
         ("path,label,group,split\na.jpg,MS,f,train\nb.jpg,MS,f,train,1,2\n", r"frames\.csv: not a CSV table"),
+        ("path,label,group,split,weight\na.jpg,MS,f,train,1,5\n", r"frames\.csv: not a CSV table .*commas"),
+        ("path;label;group;split\na.jpg;MS;f;train\n", "columns missing: path.*; separate columns by commas"),
+        ("path,label,group,split,weights\na.jpg,MS,f,train,2\n", "column 'weights' is unknown; name it weight"),
     ],
 )
 def test_broken_contract_is_named(tmp_path, text, message):
     with pytest.raises(DatasetError, match=message):
         dataset.read_dataset(write(tmp_path, text))
+
+
+def rows(column, *cells):
+    """A table of the contract with one more `column`."""
+    lines = [f'{number}.jpg,MS,f,train,"{cell}"' for number, cell in enumerate(cells)]
+    return "\n".join([f"path,label,group,split,{column}", *lines]) + "\n"
+
+
+@pytest.mark.parametrize("cell", ["1,5", "-1", "much", "nan", "inf"])
+def test_a_weight_that_is_no_number_from_0_on_is_named_with_its_line(tmp_path, cell):
+    message = rf"frames\.csv: 1 rows with an unknown weight, first in line 3: '{cell}'; use numbers .* as in 1\.5"
+    with pytest.raises(DatasetError, match=message):
+        dataset.read_dataset(write(tmp_path, rows("weight", "2", cell)))
+
+
+@pytest.mark.parametrize("column", ["inherited", "ambiguous", "insert"])
+def test_what_is_not_0_or_1_is_named_with_its_line_and_an_empty_cell_means_0(tmp_path, column):
+    for cell in ("2", "yes", "0.5"):
+        message = rf"unknown {column}, first in line 3: '{cell}'; use 0, 1 or an empty cell"
+        with pytest.raises(DatasetError, match=message):
+            dataset.read_dataset(write(tmp_path, rows(column, "", cell)))
+    table = dataset.read_dataset(write(tmp_path, rows(column, "0", "", "1", "1.0")))  # pandas writes 1.0 beside gaps
+    assert table[column].tolist() == [0, 0, 1, 1] and table[column].dtype == int
+
+
+def test_empty_weights_are_1_and_inherited_frames_are_not_measured(tmp_path):
+    table = dataset.read_dataset(write(tmp_path, rows("weight", "2", "", "0.5")))
+    assert table["weight"].tolist() == [2, 1, 0.5]
+    table = dataset.read_dataset(write(tmp_path, rows("inherited", "", "1", "0")))
+    assert dataset.measured(table, "train")["path"].tolist() == ["0.jpg", "2.jpg"]
 
 
 def test_missing_csv_says_what_to_do(tmp_path):
@@ -108,17 +144,53 @@ def test_random_frames_leak_and_say_so():
     assert "LEAKS" in dataset.leaking_split_by_frame.__doc__
 
 
-def test_from_folders_makes_a_data_set(tmp_path):
-    for label in ("CS", "LS"):
-        (tmp_path / label).mkdir()
-        for film in range(5):
+def frames(folder, films_of):
+    """Two frames of each film of each class, in a subfolder for each class."""
+    for label, numbers in films_of.items():
+        (folder / label).mkdir(parents=True)
+        for film in numbers:
             for frame in range(2):
-                Image.fromarray(textured(40, 60)).save(tmp_path / label / f"film{film}_{frame}.jpg")
-    table = dataset.from_folders(tmp_path)
-    assert len(table) == 20 and set(table["group"]) == {f"film{film}" for film in range(5)}
+                Image.fromarray(textured(40, 60)).save(folder / label / f"film{film}_{frame}.jpg")
+    return folder
+
+
+def test_from_folders_makes_a_data_set(tmp_path):
+    frames(tmp_path, dict.fromkeys(LABELS, range(5)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = dataset.from_folders(tmp_path)
+    assert len(table) == 50 and set(table["group"]) == {f"film{film}" for film in range(5)}
     assert (table.groupby("group")["split"].nunique() == 1).all()
     assert not list(tmp_path.glob("*.part"))
     with pytest.raises(DatasetError, match="exists already"):
         dataset.from_folders(tmp_path)
-    with pytest.raises(DatasetError, match="no subfolder is named like a class"):
-        dataset.from_folders(tmp_path / "CS")
+    for folder in (tmp_path / "CS", frames(tmp_path / "new", dict.fromkeys(LABELS, ()))):
+        with pytest.raises(DatasetError, match="no subfolder is named like a class and holds pictures"):
+            dataset.from_folders(folder)
+
+
+def test_from_folders_names_classes_that_are_missing_or_of_too_few_films(tmp_path):
+    frames(tmp_path, {"ECS": (), "CS": range(5), "MS": range(9), "FS": (1, 2), "LS": (7,)})
+    shutil.rmtree(tmp_path / "CS")
+    with pytest.warns(UserWarning, match="^" + re.escape(f"{tmp_path}: class ")) as caught:
+        table = dataset.from_folders(tmp_path)
+    said = [str(warning.message).removeprefix(f"{tmp_path}: ") for warning in caught]
+    assert [sentence[:10].strip() for sentence in said] == ["class ECS", "class CS h", "class FS h", "class LS h"]
+    assert "has no frames:" in said[0] and "has no frames:" in said[1] and "has no frames in " in said[2]
+    assert "one film alone, 'film7', all in " in said[3]
+    assert len(table) == 24 and (tmp_path / "frames.csv").is_file()
+
+
+def test_counts_by_split_and_class_from_near_to_far_with_0_where_there_are_none():
+    table = pd.DataFrame({"label": ["MS", "LS", "MS"], "split": ["train", "val", "train"], "group": list("abc")})
+    counted = dataset.counts(table)
+    assert counted.index.tolist() == ["train", "val", "test", "All"] and counted.columns.tolist() == [*SCALE, "All"]
+    assert counted.to_numpy().tolist() == [[0, 0, 2, 0, 0, 2], [0, 0, 0, 0, 1, 1], [0] * 6, [0, 0, 2, 0, 1, 3]]
+    assert dataset.gaps(table[table["split"] == "train"])[-1].startswith("class LS has no frames")
+
+
+@pytest.mark.shotmix
+def test_shotmix_keeps_the_contract():
+    table = dataset.read_dataset(SHOTMIX)
+    assert dataset.gaps(table) == [] and dataset.counts(table).loc["All", "All"] == len(table)
+    assert all(sorted(table[column].unique()) == [0, 1] for column in dataset.FLAGS)
