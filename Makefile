@@ -1,26 +1,33 @@
 # make demo: classify the example pictures.   make test: lint and the whole test suite.
 # make demo-light: the same by ONNX Runtime alone, in a .venv-light of its own, without PyTorch and TensorFlow.
-# make export: weights to ONNX.   make benchmark: speed and memory.   make clean: remove what these made.
+# make export: weights to ONNX.   make figures: the tables of both README files from cards and predictions.
+# make benchmark: speed and memory.   make clean: remove what these made.
 PYTHON ?= python3.11
 READY = .venv/.requirements-installed
 LIGHT = .venv-light/.requirements-installed
 RIGHT_PYTHON = $(PYTHON) --version | grep -q "Python 3\.11" || { echo "make: Python 3.11 is needed; name it with PYTHON=..."; exit 1; }
 
-.PHONY: demo demo-light test export benchmark clean
+.PHONY: demo demo-light test export figures benchmark clean
 
 demo: $(READY)
 	@.venv/bin/python tools/demo.py
 
 demo-light: $(LIGHT)
-	@.venv-light/bin/python tools/demo_light.py
+	@.venv-light/bin/python tools/demo.py --light
 
 test: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/python -m pytest
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report
 
 export: $(READY)
 	@.venv/bin/python tools/export.py
+
+figures: $(READY)
+	@.venv/bin/python tools/figures.py
 
 benchmark: $(READY)
 	@.venv/bin/python tools/benchmark.py

@@ -158,7 +158,7 @@ def test_ten_lines_of_the_models_readme_give_the_answers_of_the_package():
 def test_the_light_demo_prints_the_table_of_the_notebook():
     book = nbformat.read(ROOT / "PyTorch_Model_Classifier.ipynb", as_version=4)
     cell = next(cell for cell in book.cells if "table" in cell.metadata.get("tags", ()))
-    call = [sys.executable, ROOT / "tools/demo_light.py"]
+    call = [sys.executable, ROOT / "tools/demo.py", "--light"]
     printed = subprocess.run(call, capture_output=True, text=True, check=True).stdout
     expected, found = ([line.split() for line in text.splitlines()] for text in (cell.outputs[0].text, printed))
     for one, other in zip(expected[1:], found[1:], strict=True):
