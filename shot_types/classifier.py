@@ -153,7 +153,7 @@ class Classifier:
         return np.array(rows, np.float32).reshape(-1, len(LABELS))
 
     def _read(self, x) -> np.ndarray:
-        return load_frame(x, self.card["height"], self.card["width"], pad=self.card.get("pad", False))
+        return load_frame(x, self.card["height"], self.card["width"])
 
     def _read_ahead(self, xs: Iterable, window: int) -> Iterator[tuple[str, np.ndarray | Exception]]:
         """Name and frame (or what went wrong) of each source, read in threads while the network works."""

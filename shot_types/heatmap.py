@@ -1,4 +1,7 @@
-"""Where the network looked: a picture with a heat map of what a label rests on, in cells of 32 x 32 input pixels."""
+"""Where the network looked: a picture with a heat map of what a label rests on, in cells of 32 x 32 input pixels.
+
+The map is Grad-CAM (Selvaraju et al., ICCV 2017, arXiv 1610.02391), which the rooms of the frameworks compute.
+"""
 
 from pathlib import Path
 
@@ -22,19 +25,14 @@ def heat_map(classifier: Classifier, rgb: np.ndarray, label: str) -> np.ndarray:
     """
     if not hasattr(classifier.network, "heat"):
         raise ValueError("ONNX gives no gradients, from which heat maps are made; use framework pytorch or tensorflow")
-    card = classifier.card
-    height, width, pad = card["height"], card["width"], card.get("pad", False)
-    batch = np.stack([load_frame(rgb, height, width, pad=pad)])
+    batch = load_frame(rgb, classifier.card["height"], classifier.card["width"])[None]
     try:
         heat = classifier.network.heat(batch, LABELS.index(label))[0]
     except ModuleNotFoundError as error:
-        raise ValueError(f"heat maps need the package {error.name}; pip install {error.name}") from None
+        raise ValueError(f"heat maps need the package {error.name}; pip install {error.name}") from error
     shown = trim_bars(rgb)
     scale = min(1, HEIGHT / len(shown))
-    if pad:  # in the frame that the network saw
-        shown = resize(shown, HEIGHT, round(HEIGHT * width / height), pad=True)
-    else:
-        shown = resize(shown, round(scale * shown.shape[0]), max(1, round(scale * shown.shape[1])))
+    shown = resize(shown, round(scale * shown.shape[0]), max(1, round(scale * shown.shape[1])))
     heat = Image.fromarray(heat / max(heat.max(), 1e-9)).resize(shown.shape[1::-1], Image.Resampling.BILINEAR)
     heat = np.asarray(heat)[..., None]
     grey = np.asarray(Image.fromarray(shown).convert("L"))[..., None]

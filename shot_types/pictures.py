@@ -70,13 +70,13 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
                     turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # stored on its side
                     image.draft(None, min_size if turned else min_size[::-1])
                 return to_rgb(image)
-    except Image.DecompressionBombError:
+    except Image.DecompressionBombError as error:
         limit = MAX_PIXELS // 1_000_000
-        raise FrameError(f"{path}: more than {limit} million pixels declared; make it smaller first") from None
-    except UnidentifiedImageError:
-        raise FrameError(f"{path}: not a picture that Pillow can read; convert it to JPEG or PNG") from None
+        raise FrameError(f"{path}: more than {limit} million pixels declared; make it smaller first") from error
+    except UnidentifiedImageError as error:
+        raise FrameError(f"{path}: not a picture that Pillow can read; convert it to JPEG or PNG") from error
     except Exception as error:  # the readers of Pillow raise many kinds
-        raise FrameError(f"{path}: the picture is damaged ({error}); get it again") from None
+        raise FrameError(f"{path}: the picture is damaged ({error}); get it again") from error
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
@@ -161,16 +161,12 @@ def _bar(brightness: np.ndarray) -> int:
     return bar + 1 if straight else 0
 
 
-def resize(rgb: np.ndarray, height: int, width: int, pad: bool = False) -> np.ndarray:
-    """Resize to uint8 (height, width, 3) with an antialiased bilinear filter.
-
-    The whole picture is kept: squeezed to the new shape, or with `pad` in its own shape on black.
-    """
-    fit = ImageOps.pad if pad else Image.Image.resize
-    return np.asarray(fit(Image.fromarray(rgb), (width, height), Image.Resampling.BILINEAR))
+def resize(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The whole picture, squeezed to uint8 (height, width, 3) with an antialiased bilinear filter."""
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def load_frame(source, height: int, width: int, pad: bool = False) -> np.ndarray:
+def load_frame(source, height: int, width: int) -> np.ndarray:
     """A path, a Pillow picture or an RGB uint8 array -> what a network receives, uint8 (height, width, 3).
 
     Raises FileNotFoundError or FrameError, naming the file.
@@ -183,4 +179,4 @@ def load_frame(source, height: int, width: int, pad: bool = False) -> np.ndarray
         rgb = check_array(source)
     else:
         raise FrameError(f"{type(source).__name__}: give a path, a PIL picture or a uint8 RGB array")
-    return resize(trim_bars(rgb), height, width, pad)
+    return resize(trim_bars(rgb), height, width)

@@ -1,4 +1,4 @@
-"""The PyTorch room: MobileNetV3-Large, its weights and its answers. Training is in `shot_training`."""
+"""The PyTorch room: MobileNetV3-Large, its weights and its answers. Training is in `training.pytorch`."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ def build(initial: str | Path | None = None) -> nn.Module:
     `initial`: None (random weights), "imagenet" (torchvision downloads its own), or a file with a state dict,
     from which every layer is taken whose name and shape agree.
 
-    Raises FileNotFoundError, or ValueError when the download fails or nothing in the file fits.
+    Raises FileNotFoundError, or ValueError when the download fails, or the file is no state dict or nothing fits.
     """
     network = mobilenet_v3_large(num_classes=len(LABELS))
     if initial is None:
@@ -42,15 +42,32 @@ def build(initial: str | Path | None = None) -> nn.Module:
         except OSError as error:
             raise ValueError(
                 f"ImageNet weights could not be downloaded ({error}); give the path of a local file instead"
-            ) from None
+            ) from error
     else:
-        state = torch.load(initial, map_location="cpu", weights_only=True)
+        state = read_state(initial)
     own = network.state_dict()
     state = {name: value.float() for name, value in state.items() if name in own and value.shape == own[name].shape}
     if not state:
         raise ValueError(f"{initial}: no layer of this file fits mobilenet_v3_large; give weights of that network")
     network.load_state_dict(state, strict=False)
     return network
+
+
+def read_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """The state dict in a file, on the processor. No code in a file is ever run: a pickled model is refused.
+
+    Raises FileNotFoundError, or ValueError when the file holds anything else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file; check the path")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not all(isinstance(value, torch.Tensor) for value in state.values()):
+            raise TypeError("not every value is a tensor")
+    except Exception as error:  # pickle, zip and torch raise kinds of their own
+        raise ValueError(f"{path}: not a state dict; write one with torch.save(model.state_dict(), path)") from error
+    return state
 
 
 def pick_device() -> torch.device:
@@ -71,7 +88,7 @@ class Network:
     def __init__(self, weights: str | Path, card: dict):
         """Load a state dict that fits the stock network exactly; whatever does not fit raises."""
         network = build()
-        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=True)
+        network.load_state_dict(read_state(weights), strict=True)
         self.device = pick_device()
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)
         self.module = _optimised(network) if self.device.type == "cpu" else network

@@ -1,4 +1,4 @@
-"""The TensorFlow room: EfficientNetB0, its weights and its answers. Training is in `shot_training`."""
+"""The TensorFlow room: EfficientNetB0, its weights and its answers. Training is in `training.tensorflow`."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ def build(initial: str | Path | None = None, dropout: float = 0.2) -> keras.Mode
             stock.load_weights(path)
     except Exception as error:  # the download, zip and h5py have kinds of their own
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"{initial}: EfficientNetB0 cannot start from it ({reason}); give its weights") from None
+        raise ValueError(f"{initial}: EfficientNetB0 cannot start from it ({reason}); give its weights") from error
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(stock.output)
     x = keras.layers.Dropout(dropout, name="top_dropout")(x)
     x = keras.layers.Dense(len(LABELS), activation="softmax", name="predictions")(x)
