@@ -14,6 +14,7 @@ from conftest import ROOT, SHOTMIX
 
 from shot_types import LABELS, load_classifier, report
 from shot_types.dataset import measured, read_dataset
+from tools import figures
 
 NETWORKS = {"mobilenet_v3_large": "pytorch", "efficientnet_b0": "tensorflow"}
 
@@ -73,9 +74,9 @@ def test_the_lines_of_the_models_readme_run_and_agree_with_the_package(framework
 def test_card_figures_follow_from_the_shipped_predictions(card, predictions):
     proba = predictions[list(LABELS)].to_numpy()
     assert proba.sum(axis=1) == pytest.approx(np.ones(len(predictions)), abs=1e-4)
-    figures = report.summary(predictions["label"], proba)
+    scores = report.summary(predictions["label"], proba)
     assert card["test"]["frames"] == len(predictions)
-    for name, value in figures.items():
+    for name, value in scores.items():
         assert card["test"][name] == pytest.approx(value, abs=1e-4)
 
 
@@ -89,11 +90,17 @@ def test_readme_quotes_the_card(card):
         assert f"{card['test'][name]:.3f}" in text
 
 
+@pytest.mark.parametrize("page", figures.PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_tables_of_the_pages_follow_from_cards_and_predictions(page):
+    text = page.read_text()
+    assert text.count("<!-- figures: ") >= 2 and figures.filled(text) == text, "`make figures` mends it"
+
+
 @pytest.mark.shotmix
 def test_shipped_predictions_are_those_of_the_shipped_weights(network, predictions):
-    table = measured(read_dataset(SHOTMIX), "test")
-    assert predictions["path"].tolist() == table["path"].tolist()
-    assert predictions["label"].tolist() == table["label"].tolist()
+    """Each row is a measured test frame with its label; a sample of them is answered anew."""
+    table = measured(read_dataset(SHOTMIX), "test").set_index("path").reindex(predictions["path"])
+    assert predictions["path"].is_unique and table["label"].tolist() == predictions["label"].tolist()
     some = np.random.default_rng(0).choice(len(table), 120, replace=False)
     proba = load_classifier(NETWORKS[network]).predict_proba(table["file"].iloc[some])
     assert proba == pytest.approx(predictions[list(LABELS)].to_numpy()[some], abs=2e-3)

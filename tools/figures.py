@@ -1,0 +1,121 @@
+"""Tables of figures in README.md and models/README.md, made from cards and test predictions: what `make figures` does.
+
+What stands between `<!-- figures: NAME -->` and `<!-- end -->` in these files is made here; a test fails where it
+differs. Intervals are bootstrap percentiles of `report.summary_with_intervals`.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from shot_types import report
+from shot_types.cards import read_card
+from shot_types.classifier import FRAMEWORKS, MODELS
+from shot_types.files import write
+from shot_types.labels import LABELS, SCALE
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", ROOT / "models" / "README.md")
+TITLES = {"pytorch": "PyTorch, MobileNetV3-Large", "tensorflow": "TensorFlow, EfficientNetB0"}
+
+
+def answers(framework: str) -> tuple[pd.Series, np.ndarray]:
+    """Labels of the test frames and the model's probabilities (N, 5), from its `_test_predictions.csv`."""
+    weights = MODELS / FRAMEWORKS[framework]
+    table = pd.read_csv(weights.with_name(f"{weights.stem}_test_predictions.csv"))
+    return table["label"], table[list(LABELS)].to_numpy()
+
+
+def files() -> str:
+    """The weights files: what reads each, what it takes, its size."""
+    rows = {}
+    for framework, title in TITLES.items():
+        reader, network = title.split(", ")
+        weights = MODELS / FRAMEWORKS[framework]
+        for path, reads in ((weights, reader), (weights.with_suffix(".onnx"), "ONNX Runtime")):
+            card, size = read_card(path), f"{path.stat().st_size / 1e6:.1f} MB"
+            rows[f"`{path.name}`"] = [network, reads, f"RGB, {card['height']} x {card['width']}", size]
+    return markdown(pd.DataFrame(rows, ["network", "read by", "input", "size"]).T, "file")
+
+
+def results() -> str:
+    """One column a model: the figures on test with their intervals, and those that only the card has."""
+    columns = []
+    for framework in TITLES:
+        truth, proba = answers(framework)
+        card, table = read_card(MODELS / FRAMEWORKS[framework]), report.summary_with_intervals(truth, proba)
+        with_interval = {name: "{:.3f} ({:.3f} to {:.3f})".format(*row) for name, row in table.T.items()}
+        columns.append(
+            {
+                "accuracy": with_interval["accuracy"],
+                "macro-F1": with_interval["macro-F1"],
+                f"at most one step off on {'-'.join(SCALE)}": with_interval["within one step"],
+                "accuracy on the unambiguous frames": known(card["test"], "unambiguous accuracy"),
+                "expected calibration error": f"{report.expected_calibration_error(truth, proba):.3f}",
+                "temperature, fitted on val": f"{card['temperature']:.2f}",
+                "accuracy on frames of real trailers, in val": known(card["val"], "trailer accuracy"),
+            }
+        )
+    head = f"on {len(truth)} test frames (95 % interval, bootstrap)"
+    return markdown(pd.DataFrame(columns, index=list(TITLES.values())).T, head)
+
+
+def classes() -> str:
+    """F1 of each class on test, from near to far."""
+    rows = {}
+    for framework, title in TITLES.items():
+        lines = report.classification_table(*answers(framework)).splitlines()
+        f1 = {words[0]: words[3] for words in map(str.split, lines) if words and words[0] in SCALE}
+        rows[title] = [f1[label] for label in SCALE]
+    return markdown(pd.DataFrame(rows, SCALE).T, "F1 on test")
+
+
+def together() -> str:
+    """How often the models agree, and what the mean of their probabilities gives."""
+    (truth, first), (_, second) = (answers(framework) for framework in TITLES)
+    agree, mean = np.mean(report.predicted(first) == report.predicted(second)), report.summary(truth, first + second)
+    return (
+        f"The two models give one answer on {agree:.3f} of the test frames; the mean of their probabilities has"
+        f" accuracy {mean['accuracy']:.3f} and macro-F1 {mean['macro-F1']:.3f}."
+    )
+
+
+def known(figures: dict, name: str) -> str:
+    """A figure of a card, or a dash: those that need more than labels are not known of every data set."""
+    return f"{figures[name]:.3f}" if name in figures else "-"
+
+
+def markdown(table: pd.DataFrame, head: str) -> str:
+    """A table of texts in Markdown; `head` stands above the names of its rows."""
+    rows = [[head, *table.columns], ["---"] * (1 + len(table.columns))]
+    rows += [[name, *row] for name, row in table.T.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+BLOCKS = {"files": files, "results": results, "classes": classes, "together": together}
+
+
+def filled(text: str) -> str:
+    """The text of a page with each block made anew; raises KeyError for a block of an unknown name."""
+
+    def block(match: re.Match) -> str:
+        return f"{match[1]}\n{BLOCKS[match[2]]()}\n{match[3]}"
+
+    return re.sub(r"(<!-- figures: (\w+) -->)\n.*?(<!-- end -->)", block, text, flags=re.DOTALL)
+
+
+def main() -> int:
+    for page in PAGES:
+        old = page.read_text(encoding="utf-8")
+        new = filled(old)
+        if new != old:
+            write(page, new)
+        print(f"{page.relative_to(ROOT)}: {'as it was' if new == old else 'written'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
