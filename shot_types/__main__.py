@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import csv
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -21,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # for names of files that are not UTF-8
     try:
-        return args.run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"shot_types: {message}", file=sys.stderr)
+            return args.run(args)
     except (ValueError, OSError) as error:
         print(f"shot_types: {error}", file=sys.stderr)
         return 1

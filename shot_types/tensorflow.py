@@ -59,8 +59,13 @@ def build(initial: str | Path | None = None, dropout: float = 0.2) -> keras.Mode
 
 
 def load(path: str | Path) -> keras.Model:
-    """A `.keras` model that `build` made; ValueError when it is another one."""
-    model = keras.saving.load_model(path, compile=False)
+    """A `.keras` model that `build` made; ValueError when it is another one. No code in a file is ever run."""
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        if "deserializ" in str(error):  # of a Lambda layer, or a class that is not Keras's
+            raise ValueError("it holds code of its own, which is never run; save a model of stock layers") from error
+        raise
     if model.name != "efficientnet_b0" or model.output_shape != (None, len(LABELS)):
         raise ValueError(f"holds {model.name} with output {model.output_shape}")
     return model

@@ -1,20 +1,25 @@
 """One interface, whatever the framework: every test here runs for each of them."""
 
+import importlib
 import itertools
-import json
+import re
 import shutil
 import sys
+import warnings
 
 import numpy as np
 import pytest
+import torch
 from conftest import textured
 from PIL import Image
 
 from shot_types import LABELS, SCALE, FrameError, WeightsError, load_classifier
-from shot_types.cards import card_path, read_card, write_card
-from shot_types.classifier import choose_framework, softmax
+from shot_types.__main__ import main
+from shot_types.cards import read_card, write_card
+from shot_types.classifier import FRAMEWORKS, choose_framework, softmax
 from shot_types.files import file_sha256
 from shot_types.pictures import load_frame, read_image
+from tools.export import export
 
 
 @pytest.fixture
@@ -110,63 +115,11 @@ def test_bad_files_raise_or_are_skipped_by_name(classifier, folder):
         list(classifier.predict_iter(files, batch_size=0))
 
 
-def test_card_is_complete(classifier, weights):
-    assert classifier.card["classes"] == list(LABELS)
-    assert classifier.card["sha256"] == file_sha256(weights)
-
-
 def test_unknown_framework_and_missing_weights(tmp_path, framework):
     with pytest.raises(WeightsError, match="'caffe' is unknown; use one of pytorch"):
         load_classifier("caffe")
     with pytest.raises(FileNotFoundError, match=r"gone\.pt: no such weights file"):
         load_classifier(framework, tmp_path / "gone.pt")
-
-
-def damage(card=None, content=None, drop_card=False):
-    def apply(path):
-        if content is not None:
-            path.write_bytes(content(path.read_bytes()))
-        if card is not None:
-            beside = card_path(path)
-            beside.write_text(json.dumps({**json.loads(beside.read_text()), **card}))
-        if drop_card:
-            card_path(path).unlink()
-
-    return apply
-
-
-@pytest.mark.parametrize(
-    ("apply", "error", "message"),
-    [
-        (damage(content=lambda data: data[:5000]), WeightsError, "does not match its card .*cut short"),
-        (
-            damage(content=lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
-            WeightsError,
-            "a Git LFS pointer.*git lfs pull",
-        ),
-        (damage(card={"sha256": "0" * 64}), WeightsError, "does not match its card"),
-        (damage(card={"classes": ["A", "B"]}), WeightsError, "classes are"),
-        (damage(card={"classes": None, "temperature": 0}), WeightsError, "the card lacks classes, temperature"),
-        (damage(drop_card=True), FileNotFoundError, "no such card"),
-    ],
-)
-def test_weights_that_cannot_be_used(tmp_path, framework, weights, apply, error, message):
-    copy = tmp_path / weights.name
-    shutil.copy(weights, copy)
-    shutil.copy(card_path(weights), card_path(copy))
-    apply(copy)
-    with pytest.raises(error, match=message) as caught:
-        load_classifier(framework, copy)
-    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_a_card_that_is_no_card(tmp_path, framework, weights):
-    copy = tmp_path / weights.name
-    shutil.copy(weights, copy)
-    for text, message in (("{", "not a JSON card"), ("[]", "not a JSON card|lacks"), ("{}", "the card lacks network")):
-        card_path(copy).write_text(text)
-        with pytest.raises(WeightsError, match=message):
-            load_classifier(framework, copy)
 
 
 def test_cut_short_weights_with_a_fresh_card(tmp_path, framework, weights):
@@ -186,6 +139,109 @@ def test_training_and_serving_see_identical_pixels(classifier, picture, monkeypa
     list(classifier.predict_iter([picture, picture]))
     expected = load_frame(picture, classifier.card["height"], classifier.card["width"])
     assert all((frame == expected).all() for batch in received for frame in batch) and len(received) == 2
+
+
+def saved(kind, path):
+    """A file that someone may take for weights, of the `kind` that they saved."""
+    if kind == "Keras model with a Lambda layer":
+        from shot_types.tensorflow import keras
+
+        picture = keras.layers.Input((None, None, 3))
+        x = keras.layers.Lambda(lambda value: value * 2)(keras.layers.GlobalAveragePooling2D()(picture))
+        keras.Model(picture, keras.layers.Dense(5)(x), name="efficientnet_b0").save(path)
+        return "efficientnet_b0", "it holds code of its own, which is never run; save a model of stock layers"
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.ReLU())
+    if kind == "TorchScript":
+        torch.jit.script(network).save(path)
+    else:
+        torch.save({"model": network, "checkpoint": {"epoch": 3, "state_dict": network.state_dict()}}[kind], path)
+    return "mobilenet_v3_large", "not a state dict; write one with torch.save(model.state_dict(), path)"
+
+
+KINDS = {"model": ".pt", "TorchScript": ".pt", "checkpoint": ".pt", "Keras model with a Lambda layer": ".keras"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "ignore:.*torch.jit:FutureWarning")
+def test_what_is_no_state_dict_or_holds_code_is_refused_as_a_start_and_as_weights(tmp_path, kind):
+    path = tmp_path / f"own{KINDS[kind]}"
+    network, reason = saved(kind, path)
+    room = importlib.import_module(f"shot_types.{choose_framework(path)}")
+    write_card(path, {"network": network, "height": 96, "width": 160, "temperature": 1.0})
+    for use in (room.build, lambda path: load_classifier(weights=path)):
+        with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+            use(path)
+        message = str(caught.value)
+        assert message.startswith(f"{path}: ") and message.count(str(path)) == 1 and "\n" not in message
+        assert caught.value.__cause__ is not None
+
+
+def test_a_start_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.pt: no such weights file; check the path"):
+        importlib.import_module("shot_types.pytorch").build(tmp_path / "gone.pt")
+
+
+@pytest.fixture
+def models(tmp_path, onnx_weights, pytorch_weights, monkeypatch):
+    """A folder like `models`, in which the ONNX file was made from the PyTorch weights beside it."""
+    for path, name in ((onnx_weights, "onnx"), (pytorch_weights, "pytorch")):
+        copy = tmp_path / FRAMEWORKS[name]
+        shutil.copy(path, copy)
+        write_card(copy, {**read_card(path), "exported from": FRAMEWORKS["pytorch"]})
+    monkeypatch.setattr("shot_types.classifier.MODELS", tmp_path)
+    return tmp_path
+
+
+def put_other_weights(models):
+    """What a user does: own weights and their card in the place of the shipped ones. Returns their path."""
+    path = models / FRAMEWORKS["pytorch"]
+    state = torch.load(path, weights_only=True)
+    state["classifier.3.bias"] = state["classifier.3.bias"] + torch.tensor([0.0, 0, 0, 20, 0])  # all is LS
+    torch.save(state, path)
+    write_card(path, {"network": "mobilenet_v3_large", "height": 96, "width": 160, "temperature": 1.5})
+    return path
+
+
+def test_new_weights_answer_at_once_until_they_are_exported(models, picture):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert choose_framework() == "onnx" and load_classifier().predict(picture).label != "LS"
+    path = put_other_weights(models)
+    said = r"mobilenet_v3_large\.onnx: made from other weights than mobilenet_v3_large\.pt beside it.*`make export`"
+    with pytest.warns(UserWarning, match=said + " mends it") as caught:
+        classifier = load_classifier()
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert classifier.predict(picture).label == "LS" and classifier.card["sha256"] == file_sha256(path)
+    with pytest.warns(UserWarning, match=said):
+        assert load_classifier("onnx").predict(picture).label != "LS"
+    export(path, count=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert choose_framework() == "onnx" and load_classifier().predict(picture).label == "LS"
+
+
+def test_new_weights_without_their_framework_are_one_error(models, monkeypatch):
+    put_other_weights(models)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(WeightsError, match=r"which take PyTorch; run `make export` where .* pip install torch"):
+        load_classifier()
+
+
+def test_an_onnx_file_alone_answers(models, picture):
+    (models / FRAMEWORKS["pytorch"]).unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_classifier().predict(picture).label == load_classifier("onnx").predict(picture).label
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_the_command_line_says_so_in_one_line(models, picture, capsys):
+    put_other_weights(models)
+    assert main(["classify", str(picture)]) == 0
+    printed = capsys.readouterr()
+    assert "LS 1" in printed.out.replace(", ", "\n").splitlines()
+    (line,) = printed.err.splitlines()
+    assert line.startswith("shot_types: ") and line.endswith("so PyTorch answers; `make export` mends it")
 
 
 def test_weights_tell_their_framework_and_onnx_comes_first(monkeypatch, tmp_path):
