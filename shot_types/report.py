@@ -127,8 +127,8 @@ def temperature_note(truth, temperature: float) -> str:
     low, high = TEMPERATURES
     if not low * 1.01 < temperature < high / 1.01:
         return (
-            f"temperature {temperature:.2f} is as far as the fit goes, so confidences mean little; look whether the"
-            " network has learnt and val has labels like those of train"
+            f"temperature {temperature:.2f} is as far as the fit goes, so confidences mean little: val is too small or"
+            " too easy, or the network has not learnt"
         )
     if len(truth) < FEW:
         return (

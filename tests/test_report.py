@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,6 +67,54 @@ def test_fitted_temperature_recovers_an_overconfident_model():
     before = report.expected_calibration_error(truth, softmax(logits * 3))
     after = report.expected_calibration_error(truth, softmax(logits * 3, 3))
     assert after < 0.02 < 0.15 < before
+
+
+@pytest.mark.parametrize("off", [0, 1])
+def test_a_temperature_at_its_bound_is_warned_of(off):
+    """A network that is always right is never sure enough; one that is always wrong is too sure however unsure."""
+    truth, logits = np.array(LABELS)[np.arange(200) % 5], np.eye(5)[(np.arange(200) + off) % 5]
+    with pytest.warns(UserWarning, match="is as far as the fit goes") as caught:
+        temperature = report.fit_temperature(truth, logits)
+    assert isinstance(temperature, float) and caught[0].filename == __file__
+    assert report.temperature_note(truth, temperature) == str(caught[0].message)
+
+
+def test_a_temperature_of_few_frames_is_warned_of_and_of_many_it_is_not(answers):
+    truth, logits = answers
+    with pytest.warns(UserWarning, match=r"was fitted on 99 frames of val.*give 100 or more"):
+        few = report.fit_temperature(truth[:99], logits[:99])
+    assert "on 99 frames" in report.temperature_note(truth[:99], few)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert report.temperature_note(truth, report.fit_temperature(truth, logits)) == ""
+
+
+@pytest.mark.parametrize("absent", [("ECS",), ("CS", "FS"), ("ECS", "CS", "FS", "LS")])
+def test_a_report_runs_to_its_end_where_classes_are_absent(answers, absent):
+    there = ~np.isin(answers[0], absent)
+    truth, logits = answers[0][there], answers[1][there]
+    proba = softmax(logits)
+    lines = report.classification_table(truth, proba).splitlines()
+    support = {line.split()[0]: int(line.split()[-1]) for line in lines[2:7]}
+    assert tuple(support) == SCALE and {label for label in SCALE if not support[label]} == set(absent)
+    assert lines[-1] == f"absent: {', '.join(absent)}; macro avg counts them as 0"
+    rows = report.plot_confusion(truth, proba).axes[0].get_yticklabels()
+    assert [tick.get_text().endswith("(absent)") for tick in rows] == [label in absent for label in SCALE]
+    assert (report.confusion(truth, proba).sum(axis=1)[list(absent)] == 0).all()
+    figures = report.summary(truth, proba)
+    present = [label for label in SCALE if label not in absent]
+    assert figures["macro-F1"] == pytest.approx(
+        f1_score(truth, report.predicted(proba), labels=present, average="macro")
+    )
+    table = pd.DataFrame({"label": truth, "source": "film", "shot": np.arange(len(truth)) // 2})
+    assert report.breakdown(table, proba, "source").loc["film", "accuracy"] == figures["accuracy"]
+    assert report.errors_by_distance(truth, proba)["frames"].sum() == len(truth)
+    assert report.summary_with_intervals(truth, proba, draws=20)["value"].to_dict() == figures
+    shots, means = report.mean_by(table, proba)
+    assert len(shots) == len(means) == -(-len(truth) // 2)
+    assert len(report.confident_mistakes(table, proba, 5)) == 5
+    report.plot_reliability(truth, {"one": proba})
+    report.plot_coverage(truth, {"one": proba})
 
 
 def test_calibration_error_of_a_known_case():
