@@ -10,6 +10,9 @@ import numpy as np
 
 from .pictures import FrameError, check_file
 
+Frame = av.VideoFrame
+"""A decoded frame, as `Video.decode` gives them; `Video.picture` makes an array of it."""
+
 
 def read_video_frame(path: str | Path, seconds: float | None = None, frame: int | None = None) -> np.ndarray:
     """The picture that a player shows at `seconds`, or frame number `frame` (from 0): uint8 RGB (height, width, 3).

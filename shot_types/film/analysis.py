@@ -19,7 +19,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
-import av
 import numpy as np
 import pandas as pd
 import scenedetect
@@ -30,7 +29,7 @@ from tqdm import tqdm
 
 from ..labels import LABELS, SCALE
 from ..pictures import FrameError, check_file, trim_bars
-from ..video import Video
+from ..video import Frame, Video
 from .table import Work
 
 DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
@@ -173,7 +172,7 @@ class _Pass:
                 start = cut
                 yield row | {"taken": [sample.time for sample in samples.list]}
 
-    def _frames(self, since: int) -> Iterator[tuple[int, av.VideoFrame | None]]:
+    def _frames(self, since: int) -> Iterator[tuple[int, Frame | None]]:
         """Time and frame, from `since` on; at the end, or where the film breaks off, the end's time and None."""
         path, last, broken = self.video.path, -1, False
         total = self.video.seconds
@@ -200,14 +199,14 @@ class _Pass:
             tqdm.write(f"note: {self.note}", file=sys.stderr)
         yield end, None
 
-    def _cuts(self, now: int, frame: av.VideoFrame | None) -> list[int]:
+    def _cuts(self, now: int, frame: Frame | None) -> list[int]:
         """When shots end, as far as the detector says it at this frame; at the end of the film, that as well."""
         with self._clock("cut detection"):
             at = FrameTimecode(Timecode(now, Fraction(1, MICRO)), fps=self.rate)
             found = self.finder.process_frame(at, self._small(frame)) if frame else self.finder.post_process(at)
         return [round(cut.seconds * MICRO) for cut in found] + ([] if frame else [now])
 
-    def _small(self, frame: av.VideoFrame) -> np.ndarray:
+    def _small(self, frame: Frame) -> np.ndarray:
         """For cut detection: as it lies in the file, blue first, the same size for all frames, quickly made.
 
         uint8 BGR (height, CUT_WIDTH, 3).
