@@ -1,9 +1,10 @@
 import json
+import sys
 
 import numpy as np
 import pytest
 from conftest import write_video
-from films import die_on_a, done_slowly, shots
+from films import brightness_weights, die_on_a, done_slowly, shots
 
 from shot_types import film, load_classifier
 from shot_types.film import many as film_many
@@ -21,6 +22,11 @@ def folder(tmp_path):
     return folder
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return brightness_weights(tmp_path_factory.mktemp("weights") / "brightness.onnx")
+
+
 def check(table, out, folder, classifier):
     assert table["film"].tolist() == ["a"] * 2 + ["b"] * 3 and table["shot"].tolist() == [1, 2, 1, 2, 3]
     ((name, why),) = table.attrs["failed"].items()
@@ -30,15 +36,15 @@ def check(table, out, folder, classifier):
     assert np.allclose(table["confidence"][:2], alone["confidence"], atol=1e-3)
 
 
-def test_films_run_in_worker_processes_and_a_second_run_does_what_is_missing(folder, tmp_path, pytorch_weights, capsys):
+def test_films_run_in_worker_processes_and_a_second_run_does_what_is_missing(folder, tmp_path, weights, capsys):
     out = tmp_path / "out"
-    table = film_many.analyze_many(folder, out, weights=pytorch_weights, workers=2)
-    check(table, tmp_path, folder, load_classifier("pytorch", pytorch_weights))
+    table = film_many.analyze_many(folder, out, weights=weights, workers=2)
+    check(table, tmp_path, folder, load_classifier(weights=weights))
     assert "broken.mp4" in capsys.readouterr().err
     times = {file.name: file.stat().st_mtime_ns for file in out.glob("*.csv")}
     (folder / "broken.mp4").unlink()
     write_video(folder / "c.mp4", shots("FS"))
-    table = film_many.analyze_many(folder, out, weights=pytorch_weights, workers=1)
+    table = film_many.analyze_many(folder, out, weights=weights, workers=1)
     assert sorted(set(table["film"])) == ["a", "b", "c"] and not table.attrs["failed"]
     assert {name: (out / name).stat().st_mtime_ns for name in times} == times
     assert json.loads((out / "c.json").read_text())["made_from"] == table.attrs["films"]["c"]["made_from"]
@@ -46,7 +52,7 @@ def test_films_run_in_worker_processes_and_a_second_run_does_what_is_missing(fol
 
 def test_a_process_that_dies_takes_only_its_own_film_along(folder, monkeypatch):
     monkeypatch.setattr(film_many, "_one", die_on_a)
-    films = [folder / f"{name}.mp4" for name in "xaby"]
+    films = [folder / f"{name}.mp4" for name in "xab"]
     answers = dict(film_many._here(films, (), 2))
     assert "its process died" in answers.pop(folder / "a.mp4")
     assert answers == {path: str(path) for path in films if path.stem != "a"}
@@ -72,16 +78,23 @@ def test_who_interrupts_does_not_get_the_films_that_wait(folder, monkeypatch):
     assert len(list(folder.glob("*.done"))) < 20
 
 
-def test_on_a_ray_cluster(folder, tmp_path, pytorch_weights):
+def test_a_cluster_without_ray(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match="pip install ray") as error:
+        film_many.analyze_many(folder, cluster="auto")
+    assert isinstance(error.value.__cause__, ModuleNotFoundError)
+
+
+def test_on_a_ray_cluster(folder, tmp_path, weights):
     pytest.importorskip("ray", reason="ray is not installed; it is optional")
     from ray.cluster_utils import Cluster
 
     try:
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     except Exception as error:  # Ray gives its own processes 15 seconds, whatever else the machine is doing
         pytest.skip(f"Ray did not start on this machine in its own time limit: {error}")
     try:
-        table = film_many.analyze_many(folder, tmp_path / "out", weights=pytorch_weights, cluster=cluster.address)
+        table = film_many.analyze_many(folder, tmp_path / "out", weights=weights, cluster=cluster.address)
     finally:
         cluster.shutdown()
-    check(table, tmp_path, folder, load_classifier("pytorch", pytorch_weights))
+    check(table, tmp_path, folder, load_classifier(weights=weights))

@@ -109,8 +109,9 @@ def test_bad_videos(tmp_path, video):
     (tmp_path / "text.mp4").write_text("not a film")
     (tmp_path / "cut.mp4").write_bytes(video.read_bytes()[:900])
     for name in ("text.mp4", "cut.mp4"):
-        with pytest.raises(FrameError, match=rf"{name}: not a video"):
+        with pytest.raises(FrameError, match=rf"{name}: not a video") as error:
             films.read_video_frame(tmp_path / name, seconds=0)
+        assert isinstance(error.value.__cause__, av.error.FFmpegError)
     with pytest.raises(FrameError, match=r"grey\.mp4: a video, not a picture"):
         pictures.read_image(video)
     with pytest.raises(FrameError, match="every is 0"):

@@ -1,0 +1,184 @@
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import write_video
+from films import Brightness, Level, Stopped, shots, start_python
+
+from shot_types import film
+from shot_types.film import table as table_room
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_video(tmp_path / "film.mp4", shots("LS", "MS", "ECS", "FS"))
+
+
+KILLED = """
+import os, signal, sys
+from shot_types import film
+from films import Level
+class Killed(Level):
+    def predict_proba(self, xs):
+        if self.seen > {frames}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().predict_proba(xs)
+film.analyze(sys.argv[1], Killed(), sys.argv[2])
+"""
+
+
+def test_killed_in_the_middle_a_second_run_goes_on(tmp_path):
+    labels = ["LS", "MS", "ECS", "FS", "CS", "LS", "ECS", "MS"]
+    dimmed = [np.clip(picture - np.uint8(number % 30), 20, 255) for number, picture in enumerate(shots(*labels))]
+    path = write_video(tmp_path / "film.mp4", dimmed)
+    whole = Level()
+    expected = film.analyze(path, whole, tmp_path / "whole")
+    out = tmp_path / "out"
+    assert start_python(KILLED.format(frames=whole.seen // 2), path, out).returncode == -signal.SIGKILL
+    assert sorted(file.name for file in out.iterdir()) == ["film.part", "film.part_shots"]
+    with (out / "film.part").open("a") as file:
+        file.write('{"shot": 99, "start"')  # as if killed while writing
+    rest = Level()
+    table = film.analyze(path, rest, out)
+    assert 0 < rest.seen < 0.7 * whole.seen
+    pd.testing.assert_frame_equal(table, expected)
+    assert all((out / name).is_file() for name in table["thumbnail"]) and not (out / "film.part").exists()
+
+
+def test_killed_at_the_very_end(path, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(table_room, "save", killed)
+        film.analyze(path, Brightness(), tmp_path)
+    again = Brightness()
+    table = film.analyze(path, again, tmp_path)
+    assert again.seen == 0 and table["label"].tolist() == ["LS", "MS", "ECS", "FS"]
+
+
+def test_finished_work_is_read_and_other_settings_or_weights_are_new_work(path, tmp_path):
+    film.analyze(path, Brightness(), tmp_path)
+    again = Brightness()
+    film.analyze(path, again, tmp_path)
+    assert again.seen == 0
+    film.analyze(path, again, tmp_path, every=0.3)
+    seen = again.seen
+    assert seen > 0
+    again.card = {**again.card, "sha256": "1"}
+    table = film.analyze(path, again, tmp_path, every=0.3)
+    assert again.seen == 2 * seen and table.attrs["made_from"]["weights"]["sha256"] == "1"
+
+
+def test_a_corrected_table_is_read_back(path, tmp_path):
+    film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    table = pd.read_csv(csv)
+    table.loc[1, "label"] = "cs "
+    table.to_csv(csv, index=False)
+    table = film.analyze(path, Brightness(), tmp_path)
+    assert table["label"].tolist() == ["LS", "CS", "ECS", "FS"]
+    assert table["confidence"].isna().tolist() == [False, True, False, False]
+    film.save(table, csv)
+    pd.testing.assert_frame_equal(film.load(csv), table)
+
+
+def test_tables_that_cannot_be_used(path, tmp_path):
+    film.analyze(path, Brightness(), tmp_path)
+    csv, record = tmp_path / "film.csv", tmp_path / "film.json"
+    good = csv.read_text()
+    for text, message in (
+        (good.replace(",ECS,0.92", ",XCS,0.92"), "shot 3 is labelled 'XCS'; use ECS, CS, MS, FS, LS"),
+        (good.replace(",", ";"), "not a table of this program"),
+        (good.replace("start_seconds", "begin"), "start_seconds"),
+        (good.splitlines()[0] + "\n", "rows or times are missing"),
+        ("", "empty"),
+    ):
+        csv.write_text(text)
+        with pytest.raises(ValueError, match=message) as error:
+            film.load(csv)
+        assert str(csv) in str(error.value)
+        assert (error.value.__cause__ is not None) == ("change labels only" in str(error.value))
+    csv.write_text(good)
+    for text in ("{}", "[]", "no JSON"):
+        record.write_text(text)
+        with pytest.raises(ValueError, match=r"film\.json: not there, or not the record"):
+            film.load(csv)
+    record.unlink()
+    with pytest.raises(ValueError, match=r"move film\.csv away") as error:
+        film.load(csv)
+    assert isinstance(error.value.__cause__, FileNotFoundError)
+    csv.rename(tmp_path / "kept.csv")
+    assert len(film.analyze(path, Brightness(), tmp_path)) == 4
+
+
+def test_rows_in_another_order_and_empty_ones_are_no_matter(path, tmp_path):
+    table = film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    head, *lines = csv.read_text().splitlines()
+    csv.write_text("\n".join([head, *lines[::-1], "," * head.count(",")]) + "\n")
+    pd.testing.assert_frame_equal(film.load(csv), table)
+
+
+def test_corrected_labels_are_not_lost_to_other_weights_or_settings(path, tmp_path):
+    table = film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    table.loc[1, "label"] = "CS"
+    film.save(table, csv)
+    with pytest.raises(ValueError, match=r"film\.csv: has corrected labels"):
+        film.analyze(path, Brightness(), tmp_path, every=0.3)
+    assert film.analyze(path, Brightness(), tmp_path)["label"].tolist() == ["LS", "CS", "ECS", "FS"]
+    csv.rename(tmp_path / "kept.csv")
+    assert film.analyze(path, Brightness(), tmp_path, every=0.3)["label"].tolist() == ["LS", "MS", "ECS", "FS"]
+
+
+def test_labels_corrected_while_the_work_goes_on_are_kept(path, tmp_path, monkeypatch):
+    csv = tmp_path / "film.csv"
+    film.analyze(path, Brightness(), tmp_path)
+
+    class Meanwhile(Brightness):
+        def predict_proba(self, xs):
+            film.save(film.load(csv).assign(label=["LS", "CS", "ECS", "FS"]), csv)
+            return super().predict_proba(xs)
+
+    with pytest.raises(ValueError, match="has corrected labels"):
+        film.analyze(path, Meanwhile(), tmp_path, every=0.3)
+    assert film.load(csv)["label"].tolist() == ["LS", "CS", "ECS", "FS"]
+    csv.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # as if stopped just before that
+        table = film.analyze(path, Brightness(), tmp_path, every=0.3)
+    table.loc[1, "label"] = "CS"
+    film.save(table, csv)
+    again = film.analyze(path, Brightness(), tmp_path, every=0.3)
+    assert again["label"].tolist() == ["LS", "CS", "ECS", "FS"]
+    assert all((tmp_path / name).is_file() for name in again["thumbnail"])
+
+
+def test_what_another_version_left_unfinished_is_new_work(path, tmp_path):
+    expected = film.analyze(path, Brightness(), tmp_path / "whole")
+    rows = [json.dumps(expected.attrs["made_from"]), json.dumps({"shot": 1, "start_seconds": 0, "end_seconds": 1}), "7"]
+    (tmp_path / "film.part").write_text("\n".join(rows) + "\n")
+    pd.testing.assert_frame_equal(film.analyze(path, Brightness(), tmp_path), expected)
+
+
+def test_stopped_work_with_other_settings_leaves_the_finished_table_and_its_thumbnails(path, tmp_path):
+    table = film.analyze(path, Brightness(), tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        film.analyze(path, Stopped(), tmp_path, every=0.3)
+    again = Brightness()
+    pd.testing.assert_frame_equal(film.analyze(path, again, tmp_path), table)
+    assert again.seen == 0 and all((tmp_path / name).is_file() for name in table["thumbnail"])
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+def test_stopped_work_goes_on_where_seeking_is_coarse(tmp_path, suffix):
+    codec = "mpeg1video" if suffix == "mpg" else "libx264"
+    path = write_video(tmp_path / f"film.{suffix}", shots("LS", "MS", "ECS", "FS"), codec=codec)
+    expected = film.analyze(path, Brightness(), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        film.analyze(path, Stopped(after=4), tmp_path)
+    pd.testing.assert_frame_equal(film.analyze(path, Brightness(), tmp_path), expected)
