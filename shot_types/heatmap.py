@@ -25,7 +25,7 @@ def heat_map(classifier: Classifier, rgb: np.ndarray, label: str) -> np.ndarray:
     """
     if not hasattr(classifier.network, "heat"):
         raise ValueError("ONNX gives no gradients, from which heat maps are made; use framework pytorch or tensorflow")
-    batch = load_frame(rgb, classifier.card["height"], classifier.card["width"])[None]
+    batch = np.stack([load_frame(rgb, classifier.card["height"], classifier.card["width"])])
     try:
         heat = classifier.network.heat(batch, LABELS.index(label))[0]
     except ModuleNotFoundError as error:

@@ -29,12 +29,12 @@ def test_classify_prints_and_writes_the_table(folder, framework, weights, classi
     assert all(f"{number}.png" in printed for number in range(3)) and answers[0].label in printed
 
 
-def test_a_failed_file_is_named_and_the_rest_goes_on(folder, framework, weights, capsys):
+def test_a_failed_file_is_named_and_the_rest_goes_on(folder, onnx_weights, capsys):
     (folder / "1.png").write_text("not a picture")
     out = folder / "table.csv"
     odd = str(folder / "gone_caf\udce9.png")  # as Python spells a name that is not UTF-8
-    call = ["classify", str(folder), str(folder / "gone.png"), odd, "--framework", framework]
-    assert main([*call, "--weights", str(weights), "--out", str(out)]) == 1
+    call = ["classify", str(folder), str(folder / "gone.png"), odd, "--weights", str(onnx_weights)]
+    assert main([*call, "--out", str(out)]) == 1
     with out.open(newline="", errors="surrogateescape") as file:
         rows = list(csv.DictReader(file))
     assert [bool(row["error"]) for row in rows] == [False, True, False, True, True] and rows[4]["path"] == odd
@@ -57,7 +57,7 @@ def test_help_names_classes_and_options(capsys):
         assert stop.value.code == 0 and all(word in printed for word in words)
 
 
-def test_no_half_written_table_is_left(folder, framework, weights, monkeypatch):
+def test_no_half_written_table_is_left(folder, onnx_weights, monkeypatch):
     out = folder / "table.csv"
     out.write_text("good")
 
@@ -65,8 +65,7 @@ def test_no_half_written_table_is_left(folder, framework, weights, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr("shot_types.__main__.csv.writer", broken)
-    call = ["classify", str(folder), "--framework", framework, "--weights", str(weights)]
-    assert main([*call, "--out", str(out)]) == 1
+    assert main(["classify", str(folder), "--weights", str(onnx_weights), "--out", str(out)]) == 1
     assert out.read_text() == "good" and not list(folder.glob("*.part"))
 
 
@@ -82,8 +81,8 @@ def test_film_writes_everything_and_names_what_fails(tmp_path, framework, weight
     assert names >= {"a.csv", "a.json", "a.edl", "a.otio", "a.vtt", "a.html", "a_timeline.png", "a_contact_sheet.jpg"}
 
 
-def test_two_films_of_one_name_and_a_folder_for_a_table_are_refused(tmp_path, framework, weights, capsys):
-    call = ["--framework", framework, "--weights", str(weights), "--out", str(tmp_path)]
+def test_two_films_of_one_name_and_a_folder_for_a_table_are_refused(tmp_path, onnx_weights, capsys):
+    call = ["--weights", str(onnx_weights), "--out", str(tmp_path)]
     assert main(["film", str(tmp_path / "x/film.mp4"), str(tmp_path / "y/film.mkv"), *call]) == 1
     assert "film.mkv: more than one film has this name" in capsys.readouterr().err
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
@@ -91,10 +90,10 @@ def test_two_films_of_one_name_and_a_folder_for_a_table_are_refused(tmp_path, fr
     assert f"{tmp_path}: is a folder; name a file in it" in capsys.readouterr().err
 
 
-def test_film_with_wrong_options(tmp_path, framework, weights, capsys):
+def test_film_with_wrong_options(tmp_path, onnx_weights, capsys):
     write_video(tmp_path / "a.mp4", [textured(90, 160)] * 3)
-    call = ["film", str(tmp_path / "a.mp4"), "--out", str(tmp_path), "--weights", str(weights), "--detector", "best"]
-    assert main([*call, "--framework", framework]) == 1
+    call = ["film", str(tmp_path / "a.mp4"), "--out", str(tmp_path), "--weights", str(onnx_weights)]
+    assert main([*call, "--detector", "best"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "detector 'best' is unknown; use one of adaptive" in error
     with pytest.raises(SystemExit):

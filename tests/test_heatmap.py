@@ -1,9 +1,12 @@
 """Heat maps: over the right place of the picture, and what the network itself says."""
 
+import json
+import zipfile
+
 import numpy as np
 import pytest
 import torch
-from conftest import textured
+from conftest import ROOT, textured
 
 from shot_types import LABELS, load_classifier
 from shot_types.__main__ import main
@@ -60,20 +63,28 @@ def mean(what="mean"):
     return torch.tensor(values).view(1, 3, 1, 1)
 
 
-def test_tensorflow_heat_sums_up_to_the_logit(tensorflow_weights):
+def test_tensorflow_heat_sums_up_to_the_logit(start):
     """Average pooling and one layer follow: each cell's share of a logit is its activations times the kernel."""
-    network = load_classifier("tensorflow", tensorflow_weights).network
-    batch = np.stack([textured(96, 160, seed) for seed in range(2)])
-    import keras  # the TensorFlow room is imported by now, and silences it
+    from shot_types.tensorflow import Network, keras
 
+    network = Network(start, {})
+    batch = np.stack([textured(96, 160, seed) for seed in range(2)])
     inside = keras.Model(network.model.input, network.model.get_layer("top_activation").output)
-    maps = inside.predict(batch, verbose=0)
+    maps = inside(batch, training=False).numpy()
     kernel, bias = network.model.layers[-1].get_weights()
-    shares = maps @ kernel / 15
+    shares = maps @ kernel / (maps.shape[1] * maps.shape[2])
     assert shares.sum(axis=(1, 2)) + bias == pytest.approx(network(batch), abs=1e-3)
-    for answer in (0, 3):
+    for answer in range(len(LABELS)):
         heat = network.heat(batch, answer)
-        assert heat == pytest.approx(np.maximum(shares[..., answer], 0), rel=1e-3, abs=1e-4)
+        assert heat == pytest.approx(np.maximum(shares[..., answer], 0), rel=1e-3, abs=1e-6)
+    assert shares.max() > 1e-4
+
+
+def test_the_shipped_network_pools_what_heat_maps_look_at():
+    with zipfile.ZipFile(ROOT / "models/efficientnet_b0.keras") as file:
+        layers = {layer["name"]: layer for layer in json.loads(file.read("config.json"))["config"]["layers"]}
+    (node,) = layers["avg_pool"]["inbound_nodes"]
+    assert node["args"][0]["config"]["keras_history"][0] == "top_activation"
 
 
 def test_onnx_has_none(onnx_weights, picture, tmp_path, capsys):
