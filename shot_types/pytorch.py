@@ -72,7 +72,9 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
 
 def pick_device() -> torch.device:
     """CUDA when there is a GPU, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # after TensorFlow, torch warns that there is none
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def to_input(batch: torch.Tensor, mean=MEAN, std=STD) -> torch.Tensor:

@@ -15,7 +15,6 @@ from shot_types.cards import write_card
 from shot_types.classifier import load_classifier
 from shot_types.labels import LABELS, STEP
 from shot_types.pytorch import build, to_input
-from shot_types.training.teacher import Teacher
 from tools.export import export
 
 torch.set_num_threads(1)  # the pictures are tiny, and threads that wait for each other are slower than one
@@ -62,14 +61,6 @@ def write_dataset(folder, count=60):
     table = pd.DataFrame(rows, columns=["path", "label", "group", "split", "source"])
     table.to_csv(folder / "frames.csv", index=False)
     return table
-
-
-def made_teacher(table):
-    """A `Teacher` of the train split of `table`: whole frames, targets that say nothing, poses at random."""
-    rows = table[table["split"] == "train"].reset_index(drop=True)
-    views = pd.DataFrame({"path": rows["path"], "x0": 0.0, "y0": 0.0, "x1": 1.0, "y1": 1.0})
-    poses = np.random.default_rng(0).random((len(rows), 6, 56)).astype(np.float32)
-    return Teacher(views, np.full((len(rows), 5), 0.2, np.float32), poses)
 
 
 def write_movieshots(folder, films=20, shots=3):
@@ -184,8 +175,7 @@ def start(tmp_path_factory):
     x = layers.Conv2D(8, 3, strides=2, name="stem_conv")(layers.Rescaling(1 / 255)(picture))
     x = layers.BatchNormalization(name="stem_bn")(x)
     x = layers.Conv2D(8, 3, strides=2, activation="relu", name="block1a_conv")(x)
-    for name in ("block5c_add", "top_activation"):  # where the second task looks
-        x = layers.Activation("linear", name=name)(x)
+    x = layers.Activation("linear", name="top_activation")(x)  # where heat maps look
     x = layers.Dropout(0.2, name="top_dropout")(layers.GlobalAveragePooling2D()(x))
     path = tmp_path_factory.mktemp("start") / "small.keras"
     answer = layers.Dense(5, activation="softmax", name="predictions")(x)

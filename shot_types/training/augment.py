@@ -1,73 +1,79 @@
 """What film does to a picture without changing its shot scale: the training-time augmentation.
 
-Works on the output of `frames.load_frame`, uint8 RGB (height, width, 3), for either framework. Nothing here
-crops in or zooms out by more than a few percent, because that would change the label.
+Works on the output of `pictures.load_frame`, uint8 RGB (height, width, 3), for either framework. Nothing here crops
+in or zooms out by more than a few percent, because that would change the label; bars and banners squeeze the picture
+along one axis, as they do where trimming misses them.
 """
 
 import cv2
 import numpy as np
 
-cv2.setNumThreads(1)  # frames are augmented in parallel processes already
+cv2.setNumThreads(1)  # frames are augmented in parallel already
 
 
-def flip(rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror one picture in two, left to right. Returns the picture and its map, as `augment` does."""
-    if rng.random() < 0.5:
-        return rgb[:, ::-1], np.array([[-1.0, 0, rgb.shape[1] - 1], [0, 1, 0]])
-    return rgb, np.eye(2, 3)
+def flip(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mirror one picture in two, left to right; uint8 RGB (height, width, 3) in and out."""
+    return rgb[:, ::-1] if rng.random() < 0.5 else rgb
 
 
-def augment(rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One random variant of `rgb`, of the same shape and dtype; all randomness comes from `rng`.
+def film(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One random variant of uint8 RGB (height, width, 3), same shape and dtype; all randomness comes from `rng`."""
+    rgb = np.ascontiguousarray(flip(rgb, rng))
+    for share, change in ((0.6, _tilt), (0.12, _bars), (0.4, _blur), (1.0, _light), (0.25, _noise), (0.3, _compress)):
+        if rng.random() < share:
+            rgb = change(rgb, rng)
+    return rgb
 
-    Returns the picture and its map, float (2, 3): the point (x, y) of `rgb`, in pixels, is now at map @ (x, y, 1).
-    """
-    rgb, place = flip(rgb, rng)
+
+def photograph(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A photograph as a film would show it, then as `film`: mostly darker than it is, down to a quarter, and softer."""
     rgb = np.ascontiguousarray(rgb)
     if rng.random() < 0.6:
-        rgb, move = _tilt(rgb, rng)
-        place = _then(place, move)
-    if rng.random() < 0.08:
-        rgb, move = _bars(rgb, rng)
-        place = _then(place, move)
+        rgb = (rgb * np.float32(rng.uniform(0.25, 0.7))).astype(np.uint8)
     if rng.random() < 0.4:
         rgb = _blur(rgb, rng)
-    rgb = _light(rgb, rng)
-    if rng.random() < 0.25:
-        noise = rng.standard_normal(rgb.shape, np.float32) * np.float32(rng.uniform(2, 12))
-        rgb = np.clip(rgb + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.3:
-        quality = int(rng.integers(15, 80))
-        rgb = cv2.imdecode(cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
-    return rgb, place
+    return film(rgb, rng)
 
 
-def _then(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The map (2, 3) of `first` followed by `second`."""
-    return second @ np.vstack([first, (0, 0, 1)])
+VARIANTS = {"film": film, "photograph": photograph, "flip": flip}
+"""What `samples` names."""
 
 
-def _tilt(rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def widescreen(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A band of 16:9 out of a picture that is taller, at random height; a view of uint8 RGB (height, width, 3).
+
+    For close views of things alone: of a person a band would show another scale.
+    """
+    rows = min(len(rgb), round(rgb.shape[1] * 9 / 16))
+    top = rng.integers(len(rgb) - rows + 1)
+    return rgb[top : top + rows]
+
+
+def _tilt(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A few degrees of rotation, a few percent of scale, stretch and shift; mirrored at the border."""
     height, width = rgb.shape[:2]
     centre = (width / 2, height / 2)
-    matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-5, 5), rng.uniform(0.95, 1.05))
-    matrix[0] *= rng.uniform(0.92, 1.08)
-    matrix[:, 2] += centre - matrix @ (*centre, 1) + rng.uniform(-0.04, 0.04, 2) * (width, height)
-    out = cv2.warpAffine(rgb, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return out, matrix
+    affine = cv2.getRotationMatrix2D(centre, rng.uniform(-5, 5), rng.uniform(0.95, 1.05))
+    affine[0] *= rng.uniform(0.92, 1.08)
+    affine[:, 2] += centre - affine @ (*centre, 1) + rng.uniform(-0.04, 0.04, 2) * (width, height)
+    return cv2.warpAffine(rgb, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _bars(rgb: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Letterbox or pillarbox bars, for those that trimming misses."""
+def _bars(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Letterbox or pillarbox bars that trimming misses: black, or banners of one colour with bright signs on them."""
     height, width = rgb.shape[:2]
-    share = rng.uniform(0.04, 0.14)
-    top, left = (round(height * share), 0) if rng.random() < 0.6 else (0, round(width * share))
+    share, banner = rng.uniform(0.04, 0.2), rng.random() < 0.4
+    top, left = (round(height * share), 0) if rng.random() < 0.65 else (0, round(width * share))
     out = np.zeros_like(rgb)
+    if banner:
+        out[:] = rng.integers(0, 256, 3)
+        for _ in range(rng.integers(0, 12)):  # signs: what is not in the bars, the picture covers
+            y, x, size = rng.integers(height), rng.integers(width), int(rng.integers(2, 2 + height // 16))
+            out[y : y + size, x : x + 3 * size] = 255 - out[0, 0]
     out[top : height - top, left : width - left] = cv2.resize(
         rgb, (width - 2 * left, height - 2 * top), interpolation=cv2.INTER_AREA
     )
-    return out, np.array([[1 - 2 * left / width, 0, left], [0, 1 - 2 * top / height, top]])
+    return out
 
 
 def _blur(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -100,3 +106,15 @@ def _light(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         gamma, gain = rng.uniform(1.0, 1.9), rng.uniform(0.3, 0.9)
     x = np.clip(x, 0, 1) ** np.float32(gamma) * np.float32(gain * gains) + np.float32(lift)
     return (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _noise(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Grain, of 2 to 12 grey levels."""
+    noise = rng.standard_normal(rgb.shape, np.float32) * np.float32(rng.uniform(2, 12))
+    return np.clip(rgb + noise, 0, 255).astype(np.uint8)
+
+
+def _compress(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """JPEG of quality 15 to 79. OpenCV takes red for blue on both ways, so the order of colours stays."""
+    quality = int(rng.integers(15, 80))
+    return cv2.imdecode(cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
