@@ -1,8 +1,8 @@
-"""Films to frames: FFmpeg through PyAV. A frame is a uint8 RGB array (height, width, 3); times are in seconds."""
+"""Films to frames and back: FFmpeg through PyAV. A frame is a uint8 RGB array (height, width, 3); times in seconds."""
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -80,6 +80,16 @@ def spread_video_frames(
             if not middles:
                 return
         raise FrameError(f"{path}: the video ends before the {seconds:.2f} seconds it declares; get it again")
+
+
+def write_video(path: str | Path, pictures: Sequence[np.ndarray], rate: float = 24) -> None:
+    """An H.264 video of uint8 RGB pictures of one size, even in height and width, `rate` of them a second."""
+    height, width = pictures[0].shape[:2]
+    with av.open(str(Path(path).absolute()), "w") as container:
+        stream = container.add_stream("libx264", rate, height=height, width=width, pix_fmt="yuv420p")
+        for rgb in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
+        container.mux(stream.encode())  # what the encoder holds back
 
 
 class Video(contextlib.AbstractContextManager):

@@ -12,7 +12,9 @@ from conftest import ROOT, textured, write_movieshots, write_video
 from PIL import Image
 
 from shot_types.dataset import DatasetError, divided_groups, official_split, split_by_group
+from shot_types.training.examples import movieshots_from_examples
 from shot_types.training.movieshots import annotation_problems, extract_frames, frame_table, read_annotations
+from shot_types.video import read_video_frame
 
 ANNOTATIONS = ROOT.parent / "shared" / "movieshots"
 published = pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason=f"the published annotations are not at {ANNOTATIONS}")
@@ -205,3 +207,26 @@ def test_killed_in_the_middle_and_started_again(tmp_path, how):
     after = {file: file.stat().st_mtime_ns for file in out.rglob("*.jpg")}
     assert len(after) == 240 and {file: after[file] for file in complete} == {file: before[file] for file in complete}
     assert not list(out.rglob("*.part"))
+
+
+def test_the_stand_in_has_the_published_layout_and_two_faults(tmp_path):
+    """Five films of pieces of the example clip's shots, each piece with the label of its shot."""
+    folder = movieshots_from_examples(ROOT / "examples", tmp_path / "MovieShots")
+    file = folder / "v1_split_trailer.json"
+    assert annotation_problems(file).to_numpy().tolist() == [["film1", "0007", "no scale", ""]]
+    table = read_annotations(file).dropna(subset="label").sort_values(["movie", "shot"])
+    clip = pd.read_csv(ROOT / "examples/clip_shots.csv")
+    assert table["label"].tolist() == 5 * clip["label"].tolist()
+    assert divided_groups(official_split(table), "movie") == 5
+    split = split_by_group(table.assign(group=table["movie"]))
+    assert pd.crosstab(split["label"], split["split"]).to_numpy().min() >= 1
+    for shot in (1, 5):  # film 3 has the third fifth of each
+        start, end = clip.loc[shot, ["start_frame", "end_frame"]]
+        first = read_video_frame(folder / f"trailer/film3/shot_{shot + 1:04d}.mp4", frame=0).astype(float)
+        there = read_video_frame(ROOT / "examples/clip.mp4", frame=start + 2 * (end - start) // 5)
+        assert abs(first - there).mean() < 6
+
+    problems = extract_frames(table, folder / "trailer", tmp_path / "out", count=1, height=32, workers=1)
+    assert problems[["movie", "shot"]].to_numpy().tolist() == [["film5", "0006"]]
+    before = file.stat().st_mtime_ns
+    assert movieshots_from_examples(tmp_path / "none", folder) == folder and file.stat().st_mtime_ns == before

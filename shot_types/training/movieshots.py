@@ -122,7 +122,7 @@ def extract_frames(table, videos, out, count=3, every=None, height=256, workers=
         write_csv(found, out / "problems.csv")
     seconds, space = time.perf_counter() - began, sum(file.stat().st_size for file in out.glob("frames/*/*.jpg")) / 1e6
     print(f"{len(todo)} shots in {seconds:.0f} s, {len(todo) / seconds:.1f} shots/s; {space:.1f} MB on disk in all")
-    print(f"{len(found)} shots without frames, listed in {out / 'problems.csv'}")
+    print(f"{len(found)} shots without frames, listed in {out.name}/problems.csv")
     return found
 
 
