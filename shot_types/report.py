@@ -33,11 +33,17 @@ def summary(truth, proba: np.ndarray) -> dict[str, float]:
     return _scores(np.bincount(_cells(truth, proba), minlength=len(LABELS) ** 2))
 
 
-def summary_with_intervals(truth, proba: np.ndarray, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """`summary` with 95 % intervals: percentiles over bootstrap samples of the rows."""
+def summary_with_intervals(truth, proba: np.ndarray, groups=None, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """`summary` with 95 % intervals: percentiles over bootstrap samples of the rows, or of whole `groups` of rows.
+
+    Frames of one film are alike, so samples of films (`groups`, a sequence of N names) give the honest interval.
+    """
     cells, rng = _cells(truth, proba), np.random.default_rng(seed)
-    samples = (cells[rng.integers(len(cells), size=len(cells))] for _ in range(draws))
-    table = pd.DataFrame([_scores(np.bincount(sample, minlength=len(LABELS) ** 2)) for sample in samples])
+    names = np.arange(len(cells)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    counts = np.zeros((names.max() + 1, len(LABELS) ** 2), int)
+    np.add.at(counts, (names, cells), 1)
+    samples = (rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts))) for _ in range(draws))
+    table = pd.DataFrame([_scores(sample @ counts) for sample in samples])
     low, high = table.quantile(0.025), table.quantile(0.975)
     return pd.DataFrame({"value": summary(truth, proba), "95 % from": low, "to": high})
 
@@ -89,6 +95,20 @@ def confident_mistakes(table: pd.DataFrame, proba: np.ndarray, count: int = 10) 
     """The wrong answers of highest confidence for a table with `label`: its rows, with `answer` and `confidence`."""
     table = table.assign(answer=predicted(proba), confidence=proba.max(axis=1))
     return table[table["answer"] != table["label"]].nlargest(count, "confidence")
+
+
+def also_right(table: pd.DataFrame, proba: np.ndarray) -> np.ndarray:
+    """Whether each answer is the label or, on an `ambiguous` frame, another that the annotator saw (`seen_label`)."""
+    answers, right = predicted(proba), predicted(proba) == table["label"].to_numpy()
+    seen = [str(text).split("/") for text in table["seen_label"]]
+    doubt = table["ambiguous"].to_numpy() == 1
+    return right | (doubt & np.array([answer in labels for answer, labels in zip(answers, seen, strict=True)], bool))
+
+
+def to_check(truth, proba: np.ndarray, share: float = 0.8) -> float:
+    """The share of answers that one must look at, the least sure first, to find that `share` of the errors."""
+    wrong = (predicted(proba) != np.asarray(truth))[np.argsort(proba.max(axis=1), kind="stable")]
+    return float((np.searchsorted(wrong.cumsum(), share * wrong.sum()) + 1) / len(wrong)) if wrong.any() else 0.0
 
 
 def mean_by(table: pd.DataFrame, proba: np.ndarray, by: str = "shot") -> tuple[pd.DataFrame, np.ndarray]:
@@ -213,6 +233,18 @@ def plot_coverage(truth, probas: dict[str, np.ndarray], title: str = "") -> Figu
     axes.set(xlabel="share of frames answered, surest first", ylabel="accuracy", title=title, xlim=(0.1, 1))
     axes.legend()
     axes.grid(alpha=0.3)
+    return figure
+
+
+def plot_by_group(table: pd.DataFrame, proba: np.ndarray, title: str = "") -> Figure:
+    """Accuracy on each `group` of a table with `label`: a dot a film, larger with more frames, sorted."""
+    right = pd.Series(predicted(proba) == table["label"].to_numpy()).groupby(table["group"].to_numpy())
+    groups = pd.DataFrame({"accuracy": right.mean(), "frames": right.size()}).sort_values(["accuracy", "frames"])
+    figure, axes = plt.subplots(figsize=(7, 2.8), layout="constrained")
+    axes.scatter(range(len(groups)), groups["accuracy"], s=12 * groups["frames"], alpha=0.5, color="#332288")
+    axes.axhline(right.sum().sum() / groups["frames"].sum(), color="black", ls="--", lw=1, label="all frames")
+    axes.set(xlabel="films, sorted", ylabel="accuracy", xticks=(), ylim=(-0.05, 1.08), title=title)
+    axes.legend(frameon=False)
     return figure
 
 

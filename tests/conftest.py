@@ -13,6 +13,7 @@ from PIL import Image
 
 from shot_types.cards import write_card
 from shot_types.classifier import load_classifier
+from shot_types.dataset import read_dataset
 from shot_types.labels import LABELS, STEP
 from shot_types.pytorch import build, to_input
 from tools.export import export
@@ -63,7 +64,7 @@ def write_dataset(folder, count=60):
     return table
 
 
-def write_movieshots(folder, films=20, shots=3):
+def write_movieshots(folder, films=20, shots=3, labels=LABELS):
     """MovieShots in small, as published: v1_split_trailer.json and trailer/<movie>/shot_<shot>.mp4; returns its table.
 
     Slow pans over textured pictures, of several sizes, rates and lengths. Film 1 has bars; one shot each of films
@@ -75,7 +76,7 @@ def write_movieshots(folder, films=20, shots=3):
         movie = f"tt{film:04d}"
         (folder / "trailer" / movie).mkdir(parents=True)
         for number in range(shots):
-            seed, shot, label = film * shots + number, f"{number:04d}", LABELS[(film + number) % 5]
+            seed, shot, label = film * shots + number, f"{number:04d}", labels[(film + number) % len(labels)]
             height, width = sizes[film % 4]
             wide = textured(height, width + 30, seed)
             pan = [wide[:, step : step + width].copy() for step in range(12 + 3 * (seed % 5))]
@@ -108,6 +109,14 @@ def remux(path):
                 packet.stream = stream
                 new.mux(packet)
     moved.replace(path)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory):
+    """25 frames as a data set, read: 15 to train on, 5 each to choose and to test on."""
+    folder = tmp_path_factory.mktemp("table") / "data"
+    write_dataset(folder, 25)
+    return read_dataset(folder)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The committed notebooks are whole, and each runs headless with other parameters from another folder."""
 
 import ast
+import re
 import runpy
 import shutil
 
@@ -8,12 +9,12 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, textured, write_dataset, write_movieshots, write_video
+from conftest import ROOT, textured, write_movieshots, write_video
 from nbclient import NotebookClient
 from PIL import Image
 
 from shot_types import LABELS, load_classifier, report
-from shot_types.dataset import read_dataset
+from shot_types.dataset import measured, read_dataset
 
 NOTEBOOKS = sorted(path for folder in (ROOT, ROOT / "training") for path in folder.glob("*.ipynb"))
 NAMES = [path.stem for path in NOTEBOOKS]
@@ -81,54 +82,46 @@ def test_classifier_on_another_picture_and_weights(tmp_path, framework, request)
     assert "0.jpg" in text and load_classifier(framework, weights).predict(pictures / "0.jpg").label in text
 
 
-SMALL = {"SMALL_HEIGHT": 32, "SMALL_WIDTH": 48, "FINE_EPOCHS": 1, "FINE_HEAD_EPOCHS": 0}  # of the TensorFlow notebook
-TRAININGS = {"PyTorch_Model_Training": "ours.pt", "TF_Model_Training": "theirs.keras"}
+TINY = {"HEIGHT": 32, "WIDTH": 56, "EPOCHS": 1, "SEEDS": (1, 2), "WORKERS": 0}
 
 
-@pytest.mark.parametrize("name", TRAININGS)
-def test_training_on_tiny_data(tmp_path, name, start, pytorch_weights):
-    folder = tmp_path / "data"
-    rows = write_dataset(folder)
-    weights = tmp_path / "models" / TRAININGS[name]
-    own = {"INITIAL": None, "STUDY_SQUARE": 32, "SIZES": ((32, 48),)}
-    if name == "TF_Model_Training":
-        own = {"INITIAL": str(start), "LITE0": None, "IMITATE": str(pytorch_weights), "CROPS": 0, **SMALL}
-        weights.parent.mkdir()
-        other = rows.loc[rows["split"] == "test", ["path"]].assign(**dict.fromkeys(LABELS, 0.2))
-        other.to_csv(weights.with_name("mobilenet_v3_large_test_predictions.csv"), index=False)
+def test_pytorch_training_without_a_data_set_shows_the_way(tmp_path):
+    weights = tmp_path / "models" / "ours.pt"
+    study = {"COMPARE": True, "STUDY_HEIGHT": 32, "STUDY_WIDTH": 56, "STUDY_SEEDS": (1, 2), "SHOW_PICTURES": True}
     book = run(
-        name,
+        "PyTorch_Model_Training",
         tmp_path,
-        **own,
-        TEACHER=None,
-        DATASET=str(folder),
-        RUNS=str(tmp_path / "runs"),
-        WEIGHTS=str(weights),
-        HEIGHT=32,
-        WIDTH=48,
-        STUDY_HEIGHT=32,
-        STUDY_WIDTH=48,
-        STUDY_EPOCHS=1,
-        EPOCHS=1,
-        SEEDS=(1, 2),
-        WORKERS=0,
+        **{"DATASET": str(tmp_path / "nothing"), "RUNS": str(tmp_path / "runs"), "WEIGHTS": str(weights)},
+        **TINY,
+        **study,
     )
-    classifier = load_classifier("pytorch" if weights.suffix == ".pt" else "tensorflow", weights)
-    table = pd.read_csv(weights.with_name(weights.stem + "_test_predictions.csv"))
-    test = rows[rows["split"] == "test"]
-    assert table["path"].tolist() == test["path"].tolist() and table["label"].tolist() == test["label"].tolist()
-    proba = classifier.predict_proba([folder / path for path in table["path"]])
-    assert table[list(LABELS)].to_numpy() == pytest.approx(proba, abs=1e-4)
-    accuracy = np.mean(np.array(LABELS)[proba.argmax(axis=1)] == table["label"])
+    text = printed(book)
+    assert "No data set at nothing: a small one is made from examples/" in text
+    before, _, after = (float(part.split()[-1]) for part in re.search("loss before.*", text)[0].split(", "))
+    assert after < before
+    table = read_dataset(tmp_path / "runs" / "examples")
+    check_results(load_classifier("pytorch", weights), weights, table)
+    assert load_classifier("pytorch", weights).card["temperature note"]  # six frames are few, and the card says so
+    assert re.search("The new weights (beat|do not beat) the shipped ones", text)
+
+
+def check_results(classifier, weights, table):
+    """The test predictions beside new weights are theirs, and the figures in the card follow."""
+    test = measured(table, "test")
+    written = pd.read_csv(weights.with_name(weights.stem + "_test_predictions.csv"), dtype={"group": str})
+    assert (written[["path", "label", "group"]] == test[["path", "label", "group"]]).to_numpy().all()
+    proba = classifier.predict_proba(test["file"])
+    assert written[list(LABELS)].to_numpy() == pytest.approx(proba, abs=1e-4)
+    accuracy = np.mean(np.array(LABELS)[proba.argmax(axis=1)] == test["label"])
     assert classifier.card["test"]["accuracy"] == pytest.approx(accuracy, abs=1e-4)
-    if name == "TF_Model_Training":
-        assert "the two models agree on" in printed(book) and "mean of both" in nbformat.writes(book)
 
 
-def test_from_movieshots_as_published_to_the_report(tmp_path, start):
-    shots = write_movieshots(tmp_path / "movieshots", films=12, shots=2).set_index(["movie", "shot"])["label"]
+def test_from_movieshots_as_published_to_the_report(tmp_path, start, pytorch_weights):
+    """Where no shot is an extreme close-up, all the way to the report, which shows that class as absent."""
+    some = [label for label in LABELS if label != "ECS"]
+    shots = write_movieshots(tmp_path / "movieshots", films=12, shots=2, labels=some)
+    shots = shots.set_index(["movie", "shot"])["label"]
     data, models = tmp_path / "clean", tmp_path / "models"
-    models.mkdir()
     book = run(
         "DataSet_CleanUp",
         tmp_path,
@@ -150,17 +143,16 @@ def test_from_movieshots_as_published_to_the_report(tmp_path, start):
         shots.index.levels[0]
     )
 
-    tiny = {
-        **{"DATASET": str(data), "INITIAL": None, "RUNS": str(tmp_path / "runs"), "WORKERS": 0, "SEEDS": (1, 2)},
-        **{"HEIGHT": 32, "WIDTH": 48, "EPOCHS": 1, "TEACHER": None, "HEAD_EPOCHS": 0, "SIZES": ((32, 48),)},
-        **{"STUDY_HEIGHT": 32, "STUDY_WIDTH": 48, "STUDY_SQUARE": 32, "STUDY_EPOCHS": 1},
-    }
-    trained = {name: file for name, file in TRAININGS.items() if name in NAMES}
-    for name, file in trained.items():
-        known = parameters_cell(read(name))[1]
-        own = {"INITIAL": str(start), "LITE0": None, "IMITATE": None, **SMALL} if name == "TF_Model_Training" else {}
-        own |= {"WEIGHTS": str(models / file)}
-        run(name, tmp_path, **{k: v for k, v in {**tiny, **own}.items() if k in known})
+    weights = models / "theirs.keras"
+    book = run(
+        "TF_Model_Training",
+        tmp_path,
+        **{"DATASET": str(data), "RUNS": str(tmp_path / "runs"), "WEIGHTS": str(weights)},
+        **{"INITIAL": str(start), "IMITATE": str(pytorch_weights), "COMPARE": False, "SHOW_PICTURES": True},
+        **TINY,
+    )
+    assert "class ECS has no frames" in printed(book) and "COMPARE is off" in nbformat.writes(book)
+    check_results(load_classifier("tensorflow", weights), weights, frames)
 
     leak = {"LEAK_SOURCE": None, "LEAK_INITIAL": None, "LEAK_HEIGHT": 32, "LEAK_WIDTH": 48, "LEAK_EPOCHS": 1}
     book = run(
@@ -170,13 +162,10 @@ def test_from_movieshots_as_published_to_the_report(tmp_path, start):
         **{"SHOW_PICTURES": True, "LEAK_SEEDS": (0,), **leak},
     )
     text, test = printed(book), frames[frames["split"] == "test"]
-    assert f"{len(test)} test frames" in text and "the leaking split adds" in text
-    for file in trained.values():
-        network = file.partition(".")[0]
-        table = pd.read_csv(models / f"{network}_test_predictions.csv")
-        assert table["path"].tolist() == test["path"].tolist() and table["label"].tolist() == test["label"].tolist()
-        assert f"{network}: computed anew; 0 answers differ" in text
-        assert f"{network}\n{report.classification_table(table['label'], table[list(LABELS)].to_numpy())}" in text
+    assert f"{len(test)} test frames" in text and "the leaking split adds" in text and "absent: ECS" in text
+    table = pd.read_csv(models / "theirs_test_predictions.csv")
+    assert "theirs: computed anew; 0 answers differ" in text
+    assert f"theirs\n{report.classification_table(table['label'], table[list(LABELS)].to_numpy())}" in text
 
 
 def test_report_without_the_data_set_uses_the_shipped_predictions(tmp_path):
@@ -194,6 +183,17 @@ def test_clean_up_without_videos_says_so_once_and_goes_on(tmp_path):
     book = run("DataSet_CleanUp", tmp_path, MOVIESHOTS=str(tmp_path / "movieshots"), OUT=str(tmp_path / "clean"))
     assert printed(book).count("No videos at") == 1 and "1 problems in 2 files" in printed(book)
     assert len(pd.read_csv(tmp_path / "clean/splits.csv")) == 12 and not (tmp_path / "clean/frames.csv").exists()
+
+
+def test_clean_up_without_movieshots_runs_to_its_end_on_a_stand_in(tmp_path):
+    nowhere, clean = tmp_path / "nothing", tmp_path / "clean"
+    book = run("DataSet_CleanUp", tmp_path, MOVIESHOTS=str(nowhere), OUT=str(clean), HEIGHT=48, WORKERS=1)
+    text = printed(book)
+    assert f"There is no folder {nowhere}. MovieShots is not public" in text and "stand-in" in text
+    assert "1 problems in 1 files" in text and "30 with a scale" in text and "1 shots without frames" in text
+    frames = read_dataset(clean / "examples")
+    assert frames["label"].value_counts().to_dict() == {"LS": 27, "CS": 15, "ECS": 15, "FS": 15, "MS": 15}
+    assert set(frames["split"]) == {"train", "val", "test"} and not (clean / "frames.csv").exists()
 
 
 def test_demo_prints_one_table_of_both_models():

@@ -190,3 +190,35 @@ def test_pictures_are_drawn(answers):
     answer = Prediction("x", "MS", 0.6, dict(zip(SCALE, (0.0, 0.1, 0.6, 0.2, 0.1), strict=True)))
     figure = report.plot_prediction(np.zeros((90, 160, 3), np.uint8), answer)
     assert [tick.get_text() for tick in figure.axes[1].get_yticklabels()] == list(SCALE)
+
+
+def test_samples_of_whole_films_give_wider_intervals_where_films_differ():
+    truth, groups = np.array(["MS"] * 200), np.repeat(np.arange(20), 10)
+    proba = np.tile(np.eye(5)[LABELS.index("MS")], (200, 1))
+    proba[groups < 6] = np.eye(5)[LABELS.index("CS")]  # six films are wrong as a whole
+    rows, films = (report.summary_with_intervals(truth, proba, by).loc["accuracy"] for by in (None, groups))
+    assert rows["value"] == films["value"] == 0.7
+    width = {name: table["to"] - table["95 % from"] for name, table in (("rows", rows), ("films", films))}
+    assert 2 * width["rows"] < width["films"] < 0.5
+    assert films["to"] == pytest.approx(0.9, abs=0.05) and films["95 % from"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_another_label_that_the_annotator_saw_counts_on_ambiguous_frames_alone():
+    seen = {"label": ["MS"] * 4, "seen_label": ["MS/CS", "MS/CS", "CS", "MS"], "ambiguous": [1, 0, 1, 1]}
+    proba = np.tile(np.eye(5)[LABELS.index("CS")], (4, 1))
+    assert report.also_right(pd.DataFrame(seen), proba).tolist() == [True, False, True, False]
+
+
+def test_how_many_one_has_to_check():
+    confidence = np.linspace(0.95, 0.5, 10)  # the least sure last
+    proba = np.stack([confidence, 1 - confidence, *np.zeros((3, 10))], axis=1)
+    truth = ["CS"] * 5 + ["MS"] * 5
+    assert report.to_check(truth, proba) == 0.4  # four of the five errors
+    assert report.to_check(truth, proba, share=1.0) == 0.5
+    assert report.to_check(["CS"] * 10, proba) == 0.0
+
+
+def test_a_dot_a_film():
+    table = pd.DataFrame({"label": ["CS", "CS", "MS"], "group": ["a", "a", "b"]})
+    figure = report.plot_by_group(table, np.eye(5)[[0, 1, LABELS.index("MS")]])
+    assert sorted(figure.axes[0].collections[0].get_offsets()[:, 1].tolist()) == [0.5, 1.0]

@@ -10,7 +10,6 @@ import torch
 from conftest import ROOT, write_dataset
 
 from shot_types import load_classifier
-from shot_types.dataset import read_dataset
 from shot_types.pytorch import build, to_input
 from shot_types.training import pytorch as trainer
 from shot_types.training import samples
@@ -18,13 +17,6 @@ from shot_types.training.pytorch import average_weights, batches, predict_logits
 from shot_types.training.recipe import Recipe
 
 TINY = Recipe(initial=None, height=32, width=56, epochs=2, head_epochs=1, batch_size=4, ema_decay=0.5)
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pytorch") / "data"
-    write_dataset(folder, 25)
-    return read_dataset(folder)
 
 
 @pytest.fixture(scope="module")

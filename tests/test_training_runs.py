@@ -3,10 +3,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_dataset
 
 from shot_types import load_classifier, report
-from shot_types.dataset import read_dataset
 from shot_types.labels import LABELS
 from shot_types.training import runs
 from shot_types.training.recipe import Recipe
@@ -23,15 +21,19 @@ def test_scores_tell_shots_of_films_apart():
             "source": ["trailer"] * 60 + ["film"] * 40 + ["still"] * 500,
             "insert": [1] * 20 + [0] * 580,
             "ambiguous": [1, 0] * 300,
+            "seen_label": ["MS/CS", "LS"] * 300,
         }
     )
     figures = runs.scores(rows, logits)
     shots = runs.scores(rows.loc[:99, ["label"]], logits[:100])
     assert (figures["film loss"], figures["film accuracy"]) == (shots["val loss"], shots["accuracy"])
     assert figures["choice loss"] == pytest.approx((figures["val loss"] + figures["film loss"]) / 2)
-    assert figures["insert accuracy"] == runs.scores(rows.loc[:19, ["label"]], logits[:20])["accuracy"]
+    assert figures["film insert accuracy"] == runs.scores(rows.loc[:19, ["label"]], logits[:20])["accuracy"]
     clear = rows["ambiguous"] == 0
     assert figures["unambiguous accuracy"] == runs.scores(rows[["label"]][clear], logits[clear])["accuracy"]
+    both = clear & (rows.index < 100)
+    assert figures["film unambiguous accuracy"] == runs.scores(rows[["label"]][both], logits[both])["accuracy"]
+    assert figures["film accuracy"] < figures["film one of two labels"] < 1
     plain = runs.scores(rows[["label"]], logits)
     assert plain["choice loss"] == plain["val loss"] == figures["val loss"] and "film accuracy" not in plain
 
@@ -81,9 +83,7 @@ def test_the_verdict_tells_a_difference_from_the_spread_of_the_seeds():
 
 
 @pytest.mark.parametrize("sides", [("val", "test"), ("val",)])
-def test_results_are_those_of_the_file_as_a_user_reads_it(tmp_path, pytorch_weights, sides):
-    write_dataset(tmp_path / "data", 25)
-    table = read_dataset(tmp_path / "data")
+def test_results_are_those_of_the_file_as_a_user_reads_it(table, tmp_path, pytorch_weights, sides):
     weights = tmp_path / "new.pt"
     weights.write_bytes(pytorch_weights.read_bytes())
     about = {"network": "mobilenet_v3_large", "height": 96, "width": 160, "temperature": 1.5}

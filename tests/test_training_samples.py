@@ -1,22 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_dataset
 
-from shot_types.dataset import read_dataset
 from shot_types.labels import LABELS
 from shot_types.pictures import load_frame
 from shot_types.training import samples
 from shot_types.training.recipe import Recipe
 
 RECIPE = Recipe(height=32, width=56)
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("samples") / "data"
-    write_dataset(folder, 25)
-    return read_dataset(folder)
 
 
 def rows_of(labels, **columns):

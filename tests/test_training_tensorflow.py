@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ROOT, write_dataset
+from conftest import ROOT
 
-from shot_types.dataset import read_dataset
 from shot_types.tensorflow import load
 from shot_types.training import pytorch, samples
 from shot_types.training import tensorflow as trainer
@@ -17,13 +16,6 @@ from shot_types.training.tensorflow import Batches, average_weights, predict_log
 @pytest.fixture(scope="module")
 def recipe(start):
     return Recipe(start, 32, 56, epochs=3, batch_size=4, lr=0.02, head_lr=3e-3, frozen=0, ema_decay=0.5)
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tensorflow") / "data"
-    write_dataset(folder, 25)
-    return read_dataset(folder)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from ..classifier import load_classifier
+from ..classifier import choose_framework, load_classifier
 from ..files import VIDEO_SUFFIXES
 from ..pictures import FrameError
 from .analysis import analyze
@@ -40,6 +40,7 @@ def analyze_many(
     """
     films = _listed(paths)
     check_names(films)
+    framework = framework or choose_framework(weights)  # here, so that a warning of it comes once
     call = (Path(out).resolve(), framework, weights and Path(weights).resolve(), settings)
     cluster = cluster or os.environ.get("RAY_ADDRESS")
     answers = _on_ray(films, call, cluster) if cluster else _here(films, call, workers or os.cpu_count())

@@ -55,9 +55,8 @@ def train(table: pd.DataFrame, recipe: Recipe, folder: str | Path, workers: int 
     if len(history) == recipe.epochs:
         return pd.DataFrame(history)
 
-    device = pick_device()
     torch.manual_seed(0)  # one start for every seed: only runs from one start can be averaged
-    network = build(recipe.initial).to(device, memory_format=torch.channels_last)
+    network = build(recipe.initial).to(pick_device(), memory_format=torch.channels_last)
     ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
     steps = max(1, len(samples.of_epoch(rows, recipe, 0)) // (recipe.batch_size * processes))
     for epoch in range(len(history), recipe.epochs):

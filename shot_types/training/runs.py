@@ -14,7 +14,7 @@ from ..cards import write_card
 from ..classifier import load_classifier
 from ..dataset import write_csv
 from ..labels import LABELS
-from ..report import expected_calibration_error, fit_temperature, negative_log_likelihood, summary
+from ..report import also_right, expected_calibration_error, fit_temperature, negative_log_likelihood, summary
 from .recipe import Recipe
 from .samples import targets
 
@@ -51,18 +51,19 @@ def scores(rows: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
     """
     figures = summary(rows["label"], logits)
     figures["val loss"] = figures["choice loss"] = negative_log_likelihood(rows["label"], logits)
-    parts = {"film": rows["source"].isin(FILM)} if "source" in rows else {}
-    if "insert" in rows:
-        parts["insert"] = rows["insert"] == 1
-    if "ambiguous" in rows:
-        parts["unambiguous"] = rows["ambiguous"] == 0
+    everything = pd.Series(True, rows.index)
+    film = rows["source"].isin(FILM) if "source" in rows else ~everything
+    clear = rows["ambiguous"] == 0 if "ambiguous" in rows else ~everything
+    insert = rows["insert"] == 1 if "insert" in rows else ~everything
+    parts = {"unambiguous": clear, "film": film, "film unambiguous": film & clear, "film insert": film & insert}
     for name, part in parts.items():
         if part.any():
             figures[f"{name} accuracy"] = summary(rows["label"][part], logits[part.to_numpy()])["accuracy"]
-    if "film" in parts and parts["film"].any():
-        part = parts["film"]
-        figures["film loss"] = negative_log_likelihood(rows["label"][part], logits[part.to_numpy()])
+    if film.any():
+        figures["film loss"] = negative_log_likelihood(rows["label"][film], logits[film.to_numpy()])
         figures["choice loss"] = (figures["val loss"] + figures["film loss"]) / 2
+        if {"ambiguous", "seen_label"} <= set(rows):
+            figures["film one of two labels"] = float(also_right(rows[film], logits[film.to_numpy()]).mean())
     return figures
 
 
