@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib import pyplot as plt
 from PIL import Image
 
 from shot_types.cards import write_card
@@ -19,6 +20,7 @@ from shot_types.pytorch import build, to_input
 from tools.export import export
 
 torch.set_num_threads(1)  # the pictures are tiny, and threads that wait for each other are slower than one
+plt.switch_backend("agg")  # no windows
 ROOT = Path(__file__).resolve().parent.parent
 SHOTMIX = Path(os.environ.get("SHOTMIX", ROOT.parent / "shared" / "shotmix"))
 
@@ -111,6 +113,12 @@ def remux(path):
     moved.replace(path)
 
 
+@pytest.fixture(autouse=True)
+def no_figures_left():
+    yield
+    plt.close("all")
+
+
 @pytest.fixture(scope="session")
 def table(tmp_path_factory):
     """25 frames as a data set, read: 15 to train on, 5 each to choose and to test on."""
@@ -143,23 +151,13 @@ def pytorch_weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tensorflow_weights(tmp_path_factory):
-    """The same for TensorFlow."""
-    from shot_types import tensorflow as room
+def tensorflow_weights(start, tmp_path_factory):
+    """The same for TensorFlow: those of `start`, with another head."""
+    from shot_types.tensorflow import Network, load
 
     path = tmp_path_factory.mktemp("weights") / "random.keras"
-    keras = room.keras
-    keras.utils.set_random_seed(0)
-    network = room.build()
+    network, logits = load(start), Network(start, {})(np.stack([textured(96, 160, seed) for seed in range(8)]))
     last = network.layers[-1]
-    pictures = np.stack([textured(96, 160, seed) for seed in range(8)])
-    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for layer in norms:
-        layer.momentum = 0  # one pass sets the statistics, without which random weights let nothing through
-    network(pictures, training=True)
-    for layer in norms:
-        layer.momentum = 0.99
-    logits = np.log(network.predict(pictures, verbose=0))
     kernel, bias = last.get_weights()
     last.set_weights([kernel / logits.std(0), (bias - logits.mean(0)) / logits.std(0)])
     network.save(path)
@@ -175,13 +173,14 @@ def onnx_weights(pytorch_weights):
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory):
-    """A `.keras` file to train from: three layers under the name of EfficientNetB0, which takes long to compile."""
+    """A `.keras` file to train from: a few layers under the name of EfficientNetB0, which takes long to compile."""
     from shot_types.tensorflow import keras
 
     layers = keras.layers
     keras.utils.set_random_seed(0)
     picture = layers.Input((None, None, 3))
-    x = layers.Conv2D(8, 3, strides=2, name="stem_conv")(layers.Rescaling(1 / 255)(picture))
+    x = layers.Normalization(axis=3)(layers.Rescaling(1 / 255)(picture))  # its tensors need care in the export
+    x = layers.Conv2D(8, 3, strides=2, name="stem_conv")(x)
     x = layers.BatchNormalization(name="stem_bn")(x)
     x = layers.Conv2D(8, 3, strides=2, activation="relu", name="block1a_conv")(x)
     x = layers.Activation("linear", name="top_activation")(x)  # where heat maps look

@@ -124,7 +124,7 @@ def test_unknown_framework_and_missing_weights(tmp_path, framework):
 
 def test_cut_short_weights_with_a_fresh_card(tmp_path, framework, weights):
     copy = tmp_path / weights.name
-    copy.write_bytes(weights.read_bytes()[:100_000])
+    copy.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     write_card(copy, read_card(weights))
     with pytest.raises(WeightsError, match="not the weights of a five-class"):
         load_classifier(framework, copy)
@@ -225,13 +225,6 @@ def test_new_weights_without_their_framework_are_one_error(models, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(WeightsError, match=r"which take PyTorch; run `make export` where .* pip install torch"):
         load_classifier()
-
-
-def test_an_onnx_file_alone_answers(models, picture):
-    (models / FRAMEWORKS["pytorch"]).unlink()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert load_classifier().predict(picture).label == load_classifier("onnx").predict(picture).label
 
 
 @pytest.mark.filterwarnings("default::UserWarning")

@@ -69,11 +69,11 @@ def test_no_half_written_table_is_left(folder, onnx_weights, monkeypatch):
     assert out.read_text() == "good" and not list(folder.glob("*.part"))
 
 
-def test_film_writes_everything_and_names_what_fails(tmp_path, framework, weights, capsys):
+def test_film_writes_everything_and_names_what_fails(tmp_path, onnx_weights, capsys):
     write_video(tmp_path / "a.mp4", [textured(90, 160, seed) for seed in (1, 2) for _ in range(24)])
     (tmp_path / "b.mp4").write_text("not a film")
     call = ["film", str(tmp_path / "b.mp4"), str(tmp_path / "a.mp4"), "--out", str(tmp_path / "out")]
-    assert main([*call, "--framework", framework, "--weights", str(weights)]) == 1
+    assert main([*call, "--framework", "onnx", "--weights", str(onnx_weights)]) == 1
     printed = capsys.readouterr()
     assert "00:00:01:00" in printed.out and "shots: 2, 1.00 seconds on average" in printed.out
     assert printed.err.count("\n") == 1 and "b.mp4: not a video that FFmpeg can read" in printed.err

@@ -42,12 +42,15 @@ def test_every_detector_by_name(tmp_path, detector):
     assert [label for label in table["label"] if label] == ["LS", "CS", "MS"]
 
 
-def test_very_short_shots_and_a_film_of_one_shot(tmp_path):
+def test_very_short_shots_and_films_of_one_shot_or_one_frame(tmp_path):
     labels = ["LS", "ECS", "MS", "FS", "CS", "LS", "MS"]
     table = film.analyze(write_video(tmp_path / "fast.mp4", shots(*labels, frames=7)), Brightness(), tmp_path)
     assert table["label"].tolist() == labels
     table = film.analyze(write_video(tmp_path / "one.mp4", shots("FS", frames=50)), Brightness(), tmp_path)
     assert table[["label", "start", "end"]].to_numpy().tolist() == [["FS", "00:00:00:00", "00:00:02:02"]]
+    table = film.analyze(write_video(tmp_path / "still.mp4", [scene("FS")]), Brightness(), tmp_path)
+    assert table[["label", "frames"]].to_numpy().tolist() == [["FS", 1]]
+    assert table["seconds"].iloc[0] == pytest.approx(1 / 24, abs=1e-5)
 
 
 def test_a_push_in_and_the_frames_that_disagree(tmp_path):
@@ -96,7 +99,7 @@ def test_timecode_of_each_rate(tmp_path, rate, frames, last):
     small = [picture[:46, :80] for picture in shots("LS", "CS", frames=frames // 2)]
     table = film.analyze(write_video(tmp_path / "film.mp4", small, rate=rate), Brightness(), tmp_path)
     assert table["label"].tolist() == ["LS", "CS"] and table["end"].iloc[-1] == last
-    assert table["end_seconds"].iloc[-1] == pytest.approx(frames / rate, abs=0.001)
+    assert table["end_seconds"].tolist() == pytest.approx([frames / rate / 2, frames / rate], abs=0.001)
 
 
 def test_drop_frame_skips_two_numbers_a_minute_and_a_start_timecode_counts(tmp_path):
@@ -164,18 +167,6 @@ def test_black_leader_has_no_label_and_fades_do_not_count(tmp_path):
     assert film.load(tmp_path / "film.csv")["label"].tolist() == ["", "LS", ""]
 
 
-def test_no_video_stream(tmp_path):
-    path = tmp_path / "sound.wav"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
-        frame.sample_rate = 8000
-        container.mux(stream.encode(frame))
-    with pytest.raises(FrameError, match=r"sound\.wav: no video stream"):
-        film.analyze(path, Brightness(), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_a_file_cut_short_is_analysed_up_to_there(tmp_path, capsys, suffix):
     pictures = shots("LS", "CS", "FS", "ECS", frames=48)
@@ -202,30 +193,13 @@ def test_a_file_in_which_no_frame_can_be_read(path, tmp_path):
 def test_a_file_whose_index_was_cut_off(path, tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(FrameError, match=r"film\.mp4: not a video that FFmpeg can read"):
-        film.analyze(path, Brightness(), tmp_path)
-
-
-def test_sixty_frames_a_second_and_a_single_frame(tmp_path):
-    path = write_video(tmp_path / "fast.mp4", shots("LS", "CS", "MS", frames=40), rate=60)
-    table = film.analyze(path, Brightness(), tmp_path)
-    assert table["label"].tolist() == ["LS", "CS", "MS"]
-    assert table["start_seconds"].tolist() == pytest.approx([0, 40 / 60, 80 / 60], abs=0.001)
-    table = film.analyze(write_video(tmp_path / "still.mp4", [scene("FS")]), Brightness(), tmp_path)
-    assert table[["label", "frames"]].to_numpy().tolist() == [["FS", 1]]
-    assert table["seconds"].iloc[0] == pytest.approx(1 / 24, abs=1e-5)
+        film.analyze(path, Brightness(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_reduced_decoding_of_motion_jpeg_gives_the_same_answer(tmp_path):
-    path = tmp_path / "film.avi"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=24)
-        stream.height, stream.width, stream.pix_fmt = 720, 1280, "yuvj420p"
-        for label in ("LS", "MS"):
-            frame = av.VideoFrame.from_ndarray(scene(label, len(label), 720, 1280), format="rgb24")
-            for _ in range(12):
-                frame.pts = None
-                container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    pictures = [scene(label, 2, 720, 1280) for label in ("LS", "MS") for _ in range(12)]
+    path = write_video(tmp_path / "film.avi", pictures, codec="mjpeg", pix_fmt="yuvj420p")
     with Video(path, analysis.MIN_HEIGHT) as video:
         assert next(video.decode(0)).height == 360
     assert film.analyze(path, Brightness(), tmp_path)["label"].tolist() == ["LS", "MS"]
@@ -250,7 +224,7 @@ def test_memory_does_not_grow_with_the_film(tmp_path):
     assert peak[1] - peak[0] < 25, f"MB: {peak}"
 
 
-def test_accuracy_of_the_parts(tmp_path, capsys):
+def test_accuracy_of_the_parts(tmp_path):
     """42 shots of the example pictures in different crops: hard cuts, and every tenth one a dissolve."""
     classifier = load_classifier("onnx")
     answers = classifier.predict(ROOT / "examples")
@@ -291,8 +265,4 @@ def test_accuracy_of_the_parts(tmp_path, capsys):
     for row in table.itertuples():  # where no cut was found in a dissolve, one shot holds two stills
         within = np.flatnonzero((middles / 24 >= row.start_seconds) & (middles / 24 < row.end_seconds))
         same += row.label in {stills[number].label for number in within}
-    with capsys.disabled():
-        print(
-            f"\n{len(hard)} hard cuts in {len(starts)} shots: F1 {f1:.3f}; label of the still: {same} of {len(table)}"
-        )
-    assert f1 >= 0.95 and same == len(table) >= 40
+    assert f1 >= 0.95 and same == len(table) >= 40, f"F1 {f1:.3f}; label of the still: {same} of {len(table)}"

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from conftest import write_video
 from films import SIX, Brightness, shots, six_shots
-from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from PIL import Image
 
@@ -40,7 +39,6 @@ def test_timeline_draws_each_shot_where_it_is(table):
     assert [to_hex(bar.get_facecolor()).upper() for bar in bars[:5]] == [COLORS[label] for label in SIX]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["LS", "FS", "MS", "CS", "ECS"]
     assert len(top.child_axes) == 4
-    plt.close("all")
 
 
 def test_moving_average_of_the_scale(table):
@@ -50,7 +48,6 @@ def test_moving_average_of_the_scale(table):
         middle = np.searchsorted(times, (row.start_seconds + row.end_seconds) / 2)
         assert mean[middle] == ["ECS", "CS", "MS", "FS", "LS"].index(label)
     assert np.isnan(mean[-1]) and axes.get_ylim()[0] > axes.get_ylim()[1]  # black has no scale; near is above
-    plt.close("all")
 
 
 def test_shares_and_lengths(table):
@@ -59,14 +56,12 @@ def test_shares_and_lengths(table):
     axes = report.lengths(table).axes[0]
     assert sum(len(dots.get_offsets()) for dots in axes.collections if hasattr(dots, "get_sizes")) >= 5
     assert axes.lines[0].get_ydata()[0] == pytest.approx(table["seconds"].mean())
-    plt.close("all")
 
 
 def test_compare_has_a_bar_for_each_film(table):
     films = pd.DataFrame({"a": report.summary(table), "b": report.summary(table[:2])}).T
     axes = report.compare(films).axes[0]
     assert len(axes.patches) == 10 and {text.get_text() for text in axes.texts} >= {"LS 40%", "MS 50%"}
-    plt.close("all")
 
 
 def test_contact_sheet_has_a_framed_thumbnail_for_each_shot(table):

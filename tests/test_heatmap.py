@@ -13,6 +13,7 @@ from shot_types.__main__ import main
 from shot_types.classifier import Classifier
 from shot_types.heatmap import heat_map
 from shot_types.pictures import load_frame
+from shot_types.pytorch import to_input
 
 
 class OneCell:
@@ -50,17 +51,12 @@ def test_pytorch_heat_is_grad_cam(pytorch_weights, picture):
     batch = np.stack([load_frame(picture, 96, 160), textured(96, 160, 3)])
     for answer in range(len(LABELS)):
         inside = network.network
-        maps = inside.features((torch.tensor(batch).permute(0, 3, 1, 2) / 255 - mean()) / mean("std"))
+        maps = inside.features(to_input(torch.tensor(batch)))
         logits = inside.classifier(inside.avgpool(maps).flatten(1))
         (gradient,) = torch.autograd.grad(logits[:, answer].sum(), maps)
         expected = (gradient.mean((2, 3), keepdim=True) * maps).sum(1).relu().detach().numpy()
         heat = network.heat(batch, answer)
         assert heat.shape == (2, 3, 5) and heat == pytest.approx(expected, rel=1e-3, abs=1e-5)
-
-
-def mean(what="mean"):
-    values = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}[what]
-    return torch.tensor(values).view(1, 3, 1, 1)
 
 
 def test_tensorflow_heat_sums_up_to_the_logit(start):

@@ -49,19 +49,14 @@ def names(target):
     return target.elts if isinstance(target, ast.Tuple) else [target]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_committed_executed_from_top_to_bottom(name):
-    code = [cell for cell in read(name).cells if cell.cell_type == "code"]
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+def test_committed_executed_from_top_to_bottom_and_knows_no_path_of_one_machine(path):
+    cells = read(path.stem).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
-    assert next(path for path in NOTEBOOKS if path.stem == name).stat().st_size < 1.5e6
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_one_parameters_cell_and_no_path_of_one_machine(name):
-    cells = read(name).cells
     assert sum("parameters" in cell.metadata.get("tags", ()) for cell in cells) == 1
-    assert str(ROOT) not in nbformat.writes(read(name))
+    assert path.stat().st_size < 1.5e6 and str(ROOT) not in path.read_text()
 
 
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])  # ONNX has no notebook

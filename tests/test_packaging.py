@@ -123,13 +123,14 @@ def test_a_wheel_answers_from_any_folder_with_the_base_dependencies(run, install
         "import json, shot_types\n"
         "print(shot_types.__file__)\n"
         "print(json.dumps(shot_types.load_classifier().predict(sys.argv[1]).probabilities))\n"
+        "from shot_types.__main__ import main; sys.exit(main(['classify', sys.argv[1], '--out', 'table.csv']))\n"
     )
     done = run(code, picture)
     assert done.returncode == 0, done.stderr
-    place, probabilities = done.stdout.splitlines()
+    place, probabilities, *table = done.stdout.splitlines()
     assert place == str(installed / "shot_types/__init__.py")
     expected = load_classifier("onnx").predict(picture).probabilities
-    assert json.loads(probabilities) == pytest.approx(expected, abs=1e-6)
+    assert json.loads(probabilities) == pytest.approx(expected, abs=1e-6) and "LS 1" in table[-1]
     shipped = {path.name for path in (installed / "shot_types/models").iterdir()}
     assert shipped == {"mobilenet_v3_large.onnx", "mobilenet_v3_large.onnx.json"}
 

@@ -3,18 +3,10 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 from sklearn.metrics import accuracy_score, f1_score
 
 from shot_types import LABELS, SCALE, Prediction, report
 from shot_types.classifier import softmax
-
-
-@pytest.fixture(autouse=True)
-def no_windows():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
