@@ -7,7 +7,6 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image
 
@@ -114,20 +113,6 @@ def six_shots(folder):
     pictures = [*shots(*SIX, frames=40), *[np.full((90, 160, 3), 16, np.uint8)] * 30]
     path = write_video(folder / "film.mp4", pictures, rate=Fraction(30000, 1001))
     return film.analyze(path, Brightness(), folder)
-
-
-def write_timed(path, pictures, seconds, **options):
-    """A video whose frames are shown at these times."""
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream("libx264", rate=24)
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, 1000)
-        for picture, time in zip(pictures, seconds, strict=True):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 def die_on_a(path, *_):

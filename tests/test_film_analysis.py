@@ -1,10 +1,9 @@
 from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 from conftest import ROOT, write_video
-from films import Brightness, scene, shots, start_python, write_timed
+from films import Brightness, scene, shots, start_python
 from PIL import Image
 
 from shot_types import SCALE, film, load_classifier
@@ -81,7 +80,7 @@ def test_wrong_settings(path, tmp_path, wrong):
 def test_variable_frame_rate_counts_time_not_frames(tmp_path):
     times = [*np.arange(0, 2, 1 / 30), *np.arange(2, 5, 1 / 10), *np.arange(5, 6, 1 / 60)]
     pictures = [scene("LS" if time < 3 else "CS", int(time >= 3)) for time in times]
-    table = film.analyze(write_timed(tmp_path / "vfr.mkv", pictures, times), Brightness(), tmp_path)
+    table = film.analyze(write_video(tmp_path / "vfr.mkv", pictures, seconds=times), Brightness(), tmp_path)
     assert table["label"].tolist() == ["LS", "CS"]
     assert table["end_seconds"].tolist() == pytest.approx([3, 6], abs=0.05)
 
@@ -103,14 +102,8 @@ def test_timecode_of_each_rate(tmp_path, rate, frames, last):
 
 
 def test_drop_frame_skips_two_numbers_a_minute_and_a_start_timecode_counts(tmp_path):
-    path = tmp_path / "film.mov"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(30000, 1001))
-        stream.height, stream.width, stream.pix_fmt = 46, 80, "yuv420p"
-        stream.metadata["timecode"] = "00:00:59;00"
-        for picture in shots("LS", "CS"):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture[:46, :80], format="rgb24")))
-        container.mux(stream.encode())
+    small = [picture[:46, :80] for picture in shots("LS", "CS")]
+    path = write_video(tmp_path / "film.mov", small, rate=Fraction(30000, 1001), timecode="00:00:59;00")
     table = film.analyze(path, Brightness(), tmp_path)
     assert table["start"].tolist() == ["00:00:59;00", "00:01:00;02"] and table["start_seconds"].iloc[0] == 0
 
@@ -170,9 +163,7 @@ def test_black_leader_has_no_label_and_fades_do_not_count(tmp_path):
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_a_file_cut_short_is_analysed_up_to_there(tmp_path, capsys, suffix):
     pictures = shots("LS", "CS", "FS", "ECS", frames=48)
-    times = np.arange(len(pictures)) / 24
-    options = {"movflags": "faststart"} if suffix == "mp4" else {}
-    path = write_timed(tmp_path / f"film.{suffix}", pictures, times, **options)
+    path = write_video(tmp_path / f"film.{suffix}", pictures, movflags="faststart" if suffix == "mp4" else "")
     path.write_bytes(path.read_bytes()[: int(0.6 * path.stat().st_size)])
     table = film.analyze(path, Brightness(), tmp_path / "out")
     assert table["label"].tolist() == ["LS", "CS", "FS", "ECS"][: len(table)] and table["end_seconds"].iloc[-1] < 7.5

@@ -5,7 +5,6 @@ import av
 import numpy as np
 import pytest
 from conftest import write_video
-from films import write_timed
 
 from shot_types import pictures
 from shot_types import video as films
@@ -39,7 +38,7 @@ def test_formats_that_seek_too_far_give_the_right_frame(tmp_path, suffix, codec)
 
 def test_a_frame_is_shown_until_the_next_one(tmp_path):
     shades = [np.full((96, 160, 3), 40 * number, np.uint8) for number in range(5)]
-    path = write_timed(tmp_path / "slow.mkv", shades, [0, 1, 2, 8, 9])
+    path = write_video(tmp_path / "slow.mkv", shades, seconds=[0, 1, 2, 8, 9])
     for seconds, number in ((0.6, 0), (1, 1), (3, 2), (7.9, 2), (8, 3)):
         assert same(films.read_video_frame(path, seconds=seconds), 40 * number, 3)
 
@@ -71,7 +70,7 @@ def test_sound_that_is_longer_than_the_picture_is_no_break(tmp_path):
 @pytest.mark.parametrize("tag", [None, "10", "0:10", "no time"])
 def test_seconds_of_a_film_that_begins_late(tmp_path, tag):
     shades = [np.full((96, 160, 3), 20 * number, np.uint8) for number in range(10)]
-    path = write_timed(tmp_path / "late.mkv", shades, np.arange(5, 15))
+    path = write_video(tmp_path / "late.mkv", shades, seconds=np.arange(5, 15))
     if tag:
         declared = re.search(rb"00:00:1\d\.\d{9}", path.read_bytes())[0]
         path.write_bytes(path.read_bytes().replace(declared, tag.encode().ljust(len(declared), b"\0")))
