@@ -62,6 +62,11 @@ def read_dataset(folder: str | Path) -> pd.DataFrame:
     sides = table.groupby("group")["split"].nunique()
     if (sides > 1).any():
         raise DatasetError(f"{csv}: group {sides.idxmax()!r} is in more than one split; keep a group on one side")
+    if "shot" in table:
+        table["shot"] = table["shot"].where(table["shot"] != "", table["path"])  # a frame without is a shot of its own
+        films = table.groupby("shot")["group"].nunique()
+        if (films > 1).any():
+            raise DatasetError(f"{csv}: shot {films.idxmax()!r} is in more than one group; name it film_shot")
     table["file"] = [str(folder / path) for path in table["path"]]
     return table
 
@@ -201,7 +206,8 @@ def from_folders(folder: str | Path, fractions=(0.6, 0.2, 0.2), seed: int = 0) -
     table = split_by_group(pd.DataFrame(rows, columns=["path", "label", "group"]), fractions, seed)
     if table["split"].nunique() < np.count_nonzero(fractions):
         raise DatasetError(f"{folder}: too few films to split; give frames of more, in files named film_number.jpg")
-    for sentence in gaps(table):
+    alone = [] if table["group"].duplicated().any() else ["no two pictures are of one film; name them film_number.jpg"]
+    for sentence in (*alone, *gaps(table)):
         warnings.warn(f"{folder}: {sentence}", stacklevel=2)
     write_csv(table, csv)
     return read_dataset(folder)

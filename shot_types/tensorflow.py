@@ -32,7 +32,7 @@ if keras.backend.backend() != "tensorflow":
     raise ImportError(f"Keras runs on {keras.backend.backend()} here; set KERAS_BACKEND=tensorflow")
 
 
-def build(initial: str | Path | None = None, dropout: float = 0.2) -> keras.Model:
+def build(initial: str | Path | None = None) -> keras.Model:
     """The stock `keras.applications.EfficientNetB0` with average pooling, dropout and a five-way softmax.
 
     Takes RGB 0..255 (N, height, width, 3) of any size, uint8 or float; rescaling and normalisation are layers of
@@ -53,7 +53,7 @@ def build(initial: str | Path | None = None, dropout: float = 0.2) -> keras.Mode
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{initial}: EfficientNetB0 cannot start from it ({reason}); give its weights") from error
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(stock.output)
-    x = keras.layers.Dropout(dropout, name="top_dropout")(x)
+    x = keras.layers.Dropout(0.2, name="top_dropout")(x)
     x = keras.layers.Dense(len(LABELS), activation="softmax", name="predictions")(x)
     return keras.Model(stock.input, x, name="efficientnet_b0")
 

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SHOTMIX, textured
+from conftest import SHOTMIX, textured, write_dataset
 from PIL import Image
 
 from shot_types import dataset
@@ -194,3 +194,22 @@ def test_shotmix_keeps_the_contract():
     table = dataset.read_dataset(SHOTMIX)
     assert dataset.gaps(table) == [] and dataset.counts(table).loc["All", "All"] == len(table)
     assert all(sorted(table[column].unique()) == [0, 1] for column in dataset.FLAGS)
+
+
+def test_frames_without_a_shot_are_shots_of_their_own_and_a_shot_is_of_one_film(tmp_path):
+    table = write_dataset(tmp_path / "data", 20)
+    csv = tmp_path / "data" / "frames.csv"
+    table.assign(shot=["a_1", "", ""] + [f"b_{n}" for n in range(17)], group=table["group"]).to_csv(csv, index=False)
+    assert dataset.read_dataset(tmp_path / "data")["shot"][:3].tolist() == ["a_1", "1.jpg", "2.jpg"]
+    table.assign(shot="0001").to_csv(csv, index=False)
+    with pytest.raises(DatasetError, match=r"frames\.csv: shot '0001' is in more than one group; name it film_shot"):
+        dataset.read_dataset(tmp_path / "data")
+
+
+def test_pictures_whose_names_say_no_film_are_warned_of(tmp_path):
+    for label in LABELS:
+        (tmp_path / label).mkdir()
+        for number in range(5):
+            Image.fromarray(textured(48, 80, number)).save(tmp_path / label / f"{label}{number}.jpg")
+    with pytest.warns(UserWarning, match=r"no two pictures are of one film; name them film_number\.jpg"):
+        dataset.from_folders(tmp_path)

@@ -92,9 +92,12 @@ def test_pytorch_training_without_a_data_set_shows_the_way(tmp_path):
     )
     text = printed(book)
     assert "No data set at nothing: a small one is made from examples/" in text
+    assert "COMPARE is off" not in nbformat.writes(book)
     before, _, after = (float(part.split()[-1]) for part in re.search("loss before.*", text)[0].split(", "))
     assert after < before
-    table = read_dataset(tmp_path / "runs" / "examples")
+    assert not weights.exists()  # those of real data are left alone
+    weights = tmp_path / "runs" / "without_data" / "ours.pt"
+    table = read_dataset(tmp_path / "runs" / "without_data" / "examples")
     check_results(load_classifier("pytorch", weights), weights, table)
     assert load_classifier("pytorch", weights).card["temperature note"]  # six frames are few, and the card says so
     assert re.search("The new weights (beat|do not beat) the shipped ones", text)
@@ -147,6 +150,8 @@ def test_from_movieshots_as_published_to_the_report(tmp_path, start, pytorch_wei
         **TINY,
     )
     assert "class ECS has no frames" in printed(book) and "COMPARE is off" in nbformat.writes(book)
+    before, _, after = (float(part.split()[-1]) for part in re.search("loss before.*", printed(book))[0].split(", "))
+    assert after < before
     check_results(load_classifier("tensorflow", weights), weights, frames)
 
     leak = {"LEAK_SOURCE": None, "LEAK_INITIAL": None, "LEAK_HEIGHT": 32, "LEAK_WIDTH": 48, "LEAK_EPOCHS": 1}

@@ -66,8 +66,9 @@ def test_training_resumes_to_the_same_weights(table, whole, tmp_path, monkeypatc
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_run_stopped_within_the_second_phase_resumes(table, tmp_path, monkeypatch):
-    recipe = dataclasses.replace(TINY, epochs=3)
+@pytest.mark.parametrize("head_epochs", [0, 1, 2])
+def test_a_run_stopped_within_either_phase_resumes(table, tmp_path, monkeypatch, head_epochs):
+    recipe = dataclasses.replace(TINY, epochs=3, head_epochs=head_epochs)
     history = train(table, recipe, tmp_path / "whole", workers=0)
 
     def stop_after_two_epochs(value, path, save=trainer.save):
@@ -144,7 +145,7 @@ def test_average_weights_is_the_mean(tmp_path):
 
 def test_two_processes_learn_like_one_with_the_doubled_batch(tmp_path, pytorch_weights):
     """Under torchrun, on the processor; without dropout and batch statistics, which differ between the two."""
-    write_dataset(tmp_path / "data", 45)
+    write_dataset(tmp_path / "data", 51)  # 31 frames to train on, which two processes cannot share evenly
     script = tmp_path / "two.py"
     script.write_text(
         "import sys\n"

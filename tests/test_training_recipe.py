@@ -27,6 +27,12 @@ def test_a_value_that_makes_no_sense_is_named(field):
         Recipe(**field)
 
 
+def test_a_short_run_averages_over_a_part_of_itself():
+    recipe = Recipe(ema_decay=0.99)
+    assert recipe.decay(1000) == recipe.decay(150) == 0.99
+    assert recipe.decay(15) == pytest.approx(0.9) and recipe.decay(1) == 0
+
+
 def test_moved_data_do_not_make_it_another_run():
     one, other = Recipe(initial="a/start.pt").as_dict(), Recipe(initial=Path("b/start.pt")).as_dict()
     assert one == other and one["initial"] == "start.pt" and Recipe(initial=None).as_dict()["initial"] is None

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,17 +48,27 @@ def test_the_ranking_is_after_a_temperature_and_the_best_comes_first():
     assert table.loc["good", "choice loss"] == pytest.approx(table.loc["far too sure", "choice loss"], abs=0.01)
 
 
-def test_another_recipe_other_labels_or_weights_make_another_run():
-    learned = runs.learned_from(Recipe(), ROWS)
-    runs.check_run({**learned, "history": []}, runs.learned_from(Recipe(initial="imagenet"), ROWS), Path("run"))
-    for recipe, rows, what in (
-        (Recipe(lr=0.5), ROWS, "recipe"),
-        (Recipe(), ROWS.assign(label="CS"), "data set"),
-        (Recipe(), ROWS.assign(path=["a.jpg", "c.jpg"]), "data set"),
-        (Recipe(), ROWS.assign(weight=[1.0, 2.0]), "data set"),
+def test_another_recipe_start_or_data_make_another_run(tmp_path):
+    start = tmp_path / "start.pt"
+    start.write_bytes(b"one")
+    rows = ROWS.assign(source="film", shot=["1", "2"])
+    base = Recipe(initial=start)
+    learned = runs.learned_from(base, rows, ROWS)
+    runs.check_run({**learned, "history": []}, runs.learned_from(base, rows.copy(), ROWS), Path("run"))
+    for recipe, shown, val, what in (
+        (replace(base, lr=0.5), rows, ROWS, "recipe"),
+        (base, rows.assign(label="CS"), ROWS, "data set"),
+        (base, rows.assign(path=["a.jpg", "c.jpg"]), ROWS, "data set"),
+        (base, rows.assign(weight=[1.0, 2.0]), ROWS, "data set"),
+        (base, rows.assign(shot="1"), ROWS, "order or weighting of frames"),
+        (base, rows.assign(source=["film", "insert"]), ROWS, "order or weighting of frames"),
+        (base, rows, ROWS[:1], "val split"),
     ):
         with pytest.raises(ValueError, match=f"run: holds a run of another {what}; remove it"):
-            runs.check_run(learned, runs.learned_from(recipe, rows), Path("run"))
+            runs.check_run(learned, runs.learned_from(recipe, shown, val), Path("run"))
+    start.write_bytes(b"other")
+    with pytest.raises(ValueError, match="a run of another start"):
+        runs.check_run(learned, runs.learned_from(base, rows, ROWS), Path("run"))
 
 
 def test_comparisons_show_every_seed_and_their_mean():
@@ -80,6 +91,17 @@ def test_the_verdict_tells_a_difference_from_the_spread_of_the_seeds():
     assert table["mean"].tolist() == pytest.approx([0.52, 0.53, 0.41])
     assert table["difference"].tolist() == pytest.approx([0, 0.01, -0.11])
     assert table["beyond the spread"].tolist() == ["no", "no", "yes"]
+    assert runs.verdict({"one seed": seeds(0.5)})["beyond the spread"].tolist() == [""]
+
+
+def test_a_probability_of_zero_costs_much_and_a_loss_that_is_no_number_stops_the_run():
+    figures = runs.scores(ROWS, np.array([[0, 0, 0, 0, -np.inf], [-np.inf, 0, 0, 0, 0]]))
+    assert 40 < figures["val loss"] < 100
+    assert runs.is_best([{"choice loss": 0.5}, {"choice loss": 0.4}]) and not runs.is_best(
+        [{"choice loss": n} for n in (1, 2)]
+    )
+    with pytest.raises(ValueError, match="the loss on val is not a number any more; train with a lower lr"):
+        runs.is_best([{"choice loss": 0.5}, {"choice loss": float("nan")}])
 
 
 @pytest.mark.parametrize("sides", [("val", "test"), ("val",)])
@@ -87,13 +109,14 @@ def test_results_are_those_of_the_file_as_a_user_reads_it(table, tmp_path, pytor
     weights = tmp_path / "new.pt"
     weights.write_bytes(pytorch_weights.read_bytes())
     about = {"network": "mobilenet_v3_large", "height": 96, "width": 160, "temperature": 1.5}
+    csv = tmp_path / "new_test_predictions.csv"
+    csv.write_text("of other weights")
     val, test = (table[table["split"] == side] if side in sides else table[:0] for side in ("val", "test"))
     card = runs.write_results(weights, about, val, test)
     classifier = load_classifier("pytorch", weights)
     assert classifier.card == card and card["val"]["frames"] == 5 and ("test" in card) == ("test" in sides)
     proba = classifier.predict_proba(val["file"])
     assert card["val"]["accuracy"] == pytest.approx(report.summary(val["label"], proba)["accuracy"], abs=1e-4)
-    csv = tmp_path / "new_test_predictions.csv"
     assert csv.exists() == ("test" in sides)
     if "test" in sides:
         written = pd.read_csv(csv)

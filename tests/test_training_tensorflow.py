@@ -131,6 +131,7 @@ def test_two_devices_share_a_batch(table, recipe, tmp_path):
         "    tf.distribute.MirroredStrategy = lambda: mirrored(['CPU:0', 'CPU:1'])\n"
         "build = room.room.build\n"
         "def still(start):\n"
+        "    assert tf.distribute.get_strategy().num_replicas_in_sync == (2 if len(sys.argv) > 4 else 1)\n"
         "    model = build(start)\n"
         "    for layer in model.layers:\n"
         "        if isinstance(layer, (keras.layers.BatchNormalization, keras.layers.Dropout)): layer.call = "
@@ -150,3 +151,4 @@ def test_two_devices_share_a_batch(table, recipe, tmp_path):
         assert done.returncode == 0, done.stderr
         losses.append([float(loss) for loss in done.stdout.split()])
     assert losses[1] == pytest.approx(losses[0], rel=0.05) and len(losses[0]) == 2
+    assert abs(losses[0][0] - losses[0][1]) > 0.01 * losses[0][0]

@@ -49,7 +49,7 @@ def train(table: pd.DataFrame, recipe: Recipe, folder: str | Path, workers: int 
     folder.mkdir(parents=True, exist_ok=True)
     rank, processes = join_processes()
     rows, val = samples.split(table)
-    learned = learned_from(recipe, rows)
+    learned = learned_from(recipe, rows, val)
     checkpoint = read_checkpoint(folder, learned)
     history = checkpoint.get("history", [])
     if len(history) == recipe.epochs:
@@ -57,21 +57,25 @@ def train(table: pd.DataFrame, recipe: Recipe, folder: str | Path, workers: int 
 
     torch.manual_seed(0)  # one start for every seed: only runs from one start can be averaged
     network = build(recipe.initial).to(pick_device(), memory_format=torch.channels_last)
-    ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
     steps = max(1, len(samples.of_epoch(rows, recipe, 0)) // (recipe.batch_size * processes))
+    ema = moving_average(network, recipe, steps)
     for epoch in range(len(history), recipe.epochs):
         began = time.perf_counter()
+        for name, part in (("network", network), ("ema", ema)) if checkpoint else ():
+            part.load_state_dict(checkpoint[name])
+        if epoch == recipe.head_epochs > 0:  # all layers go on from the averaged head
+            network.load_state_dict(ema.module.state_dict())
+            ema = moving_average(network, recipe, steps)
         if epoch in (0, recipe.head_epochs) or checkpoint:
             optimizer, scheduler = optimizer_and_schedule(network, recipe, epoch < recipe.head_epochs, steps)
         parts = {"network": network, "ema": ema, "optimizer": optimizer, "scheduler": scheduler}
-        if checkpoint:
-            for name in parts if epoch != recipe.head_epochs else ("network", "ema"):
-                parts[name].load_state_dict(checkpoint[name])
-            checkpoint = {}
+        for name in ("optimizer", "scheduler") if checkpoint and epoch != recipe.head_epochs else ():
+            parts[name].load_state_dict(checkpoint[name])
+        checkpoint = {}
         torch.manual_seed(1000 * recipe.seed + epoch + 10**6 * rank)  # dropout: resumed as it would have gone on
         freeze(network, len(network.features) if epoch < recipe.head_epochs else recipe.frozen)
         shown = samples.of_epoch(rows, recipe, epoch)
-        loader = batches(shown, recipe.batch_size, workers, range(rank, len(shown), processes))
+        loader = batches(shown, recipe.batch_size, workers, range(rank, len(shown) // processes * processes, processes))
         loader = tqdm(loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", mininterval=2, leave=False)
         loss = train_one_epoch(network, loader, optimizer, scheduler, ema)
         history.append({"epoch": epoch + 1, "loss": loss})
@@ -93,12 +97,13 @@ def train_one_epoch(
     device = next(network.parameters()).device
     processes = dist.get_world_size() if dist.is_initialized() else 1
     learner = DistributedDataParallel(network) if processes > 1 else network
+    learning = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     losses = []
     for x, y in loader:
         loss = nn.functional.cross_entropy(learner(to_input(x.to(device))), y.to(device))
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(learning, 5.0)
         optimizer.step()
         scheduler.step()
         ema.update_parameters(network)
@@ -107,6 +112,12 @@ def train_one_epoch(
     if processes > 1:
         dist.all_reduce(mean)
     return mean.item() / processes
+
+
+def moving_average(network: nn.Module, recipe: Recipe, steps: int) -> AveragedModel:
+    """The EMA of the weights and of batch norm's statistics, with `steps` an epoch."""
+    decay = recipe.decay(recipe.epochs * steps)
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def batches(shown: samples.Samples, size: int, workers: int, order: Iterable[int] | None = None) -> DataLoader:

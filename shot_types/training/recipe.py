@@ -71,6 +71,10 @@ class Recipe:
                 values = ", ".join(repr(getattr(self, field)) for field in fields.split(", "))
                 raise ValueError(f"recipe: {fields} cannot be {values}; see the fields of Recipe")
 
+    def decay(self, steps: int) -> float:
+        """The EMA decay of a run of so many `steps` in all: less in a short one, or little it learns is kept."""
+        return max(0.0, min(self.ema_decay, 1 - 1.5 / steps))
+
     def as_dict(self) -> dict:
         """The fields with the name of the start, not its folder: moved data do not make it another run."""
         return {**dataclasses.asdict(self), "initial": self.initial and Path(self.initial).name}

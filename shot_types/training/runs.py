@@ -13,21 +13,31 @@ from matplotlib.figure import Figure
 from ..cards import write_card
 from ..classifier import load_classifier
 from ..dataset import write_csv
+from ..files import file_sha256
 from ..labels import LABELS
 from ..report import also_right, expected_calibration_error, fit_temperature, negative_log_likelihood, summary
 from .recipe import Recipe
-from .samples import targets
+from .samples import repeats, targets
 
 FILM = ("film", "trailer")
 """Values of `source` that are shots of films, which people bring; the others are stills and video clips."""
 
 
-def learned_from(recipe: Recipe, rows: pd.DataFrame) -> dict:
-    """What makes a run this one and no other, as its checkpoint keeps it: recipe, and a digest of the data it sees."""
+def learned_from(recipe: Recipe, rows: pd.DataFrame, val: pd.DataFrame) -> dict:
+    """What makes a run this one and no other, as its checkpoint keeps it: recipe, start, and digests of the data."""
     data = hashlib.sha256("\n".join(rows["path"]).encode() + targets(rows, recipe).tobytes())
     if "weight" in rows:
         data.update(rows["weight"].to_numpy(float).tobytes())
-    return {"recipe": json.loads(json.dumps(recipe.as_dict())), "data set": data.hexdigest()[:16]}
+    shown = repeats(rows, recipe).tobytes()
+    for column in (column for column in ("shot", "source") if column in rows):
+        shown += "\n".join(rows[column].astype(str)).encode()
+    return {
+        "recipe": json.loads(json.dumps(recipe.as_dict())),
+        "data set": data.hexdigest()[:16],
+        "order or weighting of frames": hashlib.sha256(shown).hexdigest()[:16],
+        "val split": hashlib.sha256("\n".join(val["path"] + val["label"]).encode()).hexdigest()[:16],
+        "start": file_sha256(recipe.initial) if Path(recipe.initial or "").is_file() else recipe.as_dict()["initial"],
+    }
 
 
 def check_run(run: dict, learned: dict, folder: Path) -> None:
@@ -38,17 +48,20 @@ def check_run(run: dict, learned: dict, folder: Path) -> None:
 
 
 def is_best(history: list[dict]) -> bool:
-    """Whether the last epoch is the best so far: `choice loss` is the lowest."""
+    """Whether the last epoch is the best so far: `choice loss` is the lowest. ValueError where it is no number."""
+    if np.isnan(history[-1]["choice loss"]):
+        raise ValueError("the loss on val is not a number any more; train with a lower lr, or from another start")
     return history[-1]["choice loss"] == min(row["choice loss"] for row in history)
 
 
 def scores(rows: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
-    """What training watches on val: `report.summary`, losses in nats, and the same on parts of the frames.
+    """What training watches on val, from logits or log-probabilities (N, 5): `report.summary` and losses in nats.
 
     `choice loss`, by which epochs and candidates are chosen, is the mean of the loss on all frames and of that on
     shots of films (`source` in FILM), so that these count as much as all the stills together; the loss on all where
     there are none. A loss says more than a count of right answers.
     """
+    logits = np.maximum(logits, np.log(np.finfo(np.float32).tiny))  # of logarithms, that of a probability of 0
     figures = summary(rows["label"], logits)
     figures["val loss"] = figures["choice loss"] = negative_log_likelihood(rows["label"], logits)
     everything = pd.Series(True, rows.index)
@@ -68,7 +81,7 @@ def scores(rows: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
 
 
 def ranking(rows: pd.DataFrame, logits: dict[str, np.ndarray]) -> pd.DataFrame:
-    """The `scores` of candidates on the val `rows`, each after a temperature of its own, the best first.
+    """The `scores` on the val `rows` of candidates, name -> logits (N, 5), each after its own temperature; best first.
 
     Averaged weights are less confident than their runs; a temperature mends that in service, so it does here.
     """
@@ -87,7 +100,7 @@ def verdict(runs: dict[str, list[pd.DataFrame]], column: str = "choice loss") ->
     table = pd.DataFrame({"mean": last.mean(), "deviation": last.std()})
     table["difference"] = table["mean"] - table["mean"].iloc[0]
     spread = np.hypot(table["deviation"], table["deviation"].iloc[0])
-    table["beyond the spread"] = np.where(table["difference"].abs() > spread, "yes", "no")
+    table["beyond the spread"] = np.where(spread.isna(), "", np.where(table["difference"].abs() > spread, "yes", "no"))
     return table
 
 
@@ -125,13 +138,16 @@ def write_results(weights: str | Path, card: dict, val: pd.DataFrame, test: pd.D
 
     All of it comes from the file as a user reads it. `card` lacks classes, checksum and figures; returns it whole.
     """
+    csv = Path(weights).with_name(f"{Path(weights).stem}_test_predictions.csv")
+    csv.unlink(missing_ok=True)  # of other weights
     write_card(weights, card)
     classifier, card = load_classifier(weights=weights), dict(card)
     for name, rows in (("val", val), ("test", test)):
         if rows.empty:  # a data set may do without test
             continue
         proba = classifier.predict_proba(rows["file"])
-        figures = scores(rows, np.log(proba)) | {"frames": len(rows)}
+        with np.errstate(divide="ignore"):
+            figures = scores(rows, np.log(proba)) | {"frames": len(rows)}
         figures["log loss"] = figures.pop("val loss")
         figures["calibration error"] = expected_calibration_error(rows["label"], proba)
         card[name] = {key: round(value, 4) for key, value in figures.items() if key != "choice loss"}
@@ -140,5 +156,5 @@ def write_results(weights: str | Path, card: dict, val: pd.DataFrame, test: pd.D
                 rows[["path", "label", "group"]].reset_index(drop=True),
                 pd.DataFrame(proba, columns=LABELS).round(6),
             )
-            write_csv(pd.concat(columns, axis=1), Path(weights).with_name(f"{Path(weights).stem}_test_predictions.csv"))
+            write_csv(pd.concat(columns, axis=1), csv)
     return write_card(weights, card)

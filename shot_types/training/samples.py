@@ -59,10 +59,14 @@ def split(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def of_epoch(rows: pd.DataFrame, recipe: Recipe, epoch: int) -> Samples:
-    """What epoch number `epoch` shows of the train `rows`, in its random order; every epoch has the same length."""
+    """What epoch number `epoch` shows of the train `rows`, in its random order; every epoch has the same length.
+
+    Raises ValueError where every frame is shown 0 times.
+    """
     rng = np.random.default_rng((recipe.seed, epoch))
     order = rng.permutation(len(rows))
     times = repeats(rows, recipe)
+    order = order[times[order] > 0]
     count = times.sum()
     if recipe.one_a_shot and "shot" in rows:
         order = order[~rows["shot"].iloc[order].duplicated().to_numpy()]

@@ -51,7 +51,7 @@ def train(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rows, val = samples.split(table)
-    learned = learned_from(recipe, rows)
+    learned = learned_from(recipe, rows, val) | {"network to imitate": imitate is not None}
     history = read_history(folder, learned)
     if len(history) == recipe.epochs:
         shutil.rmtree(folder / "backup", ignore_errors=True)  # of a run that was stopped at its very end
@@ -82,7 +82,7 @@ def fit(model: keras.Model, recipe: Recipe, epochs: range, each_epoch: "EachEpoc
         verbose=0,
         callbacks=[
             each_epoch,
-            BackupAndRestore(each_epoch.folder / "backup"),
+            BackupAndRestore(each_epoch.folder / "backup", double_checkpoint=True),
             TqdmCallback(verbose=0, leave=False, mininterval=2),
         ],
     )
@@ -94,6 +94,7 @@ def compile_model(model: keras.Model, recipe: Recipe, head: bool, steps: int) ->
     frozen = tuple(["normalization", "stem_", *(f"block{stage}" for stage in range(1, 8))][: recipe.frozen + 1])
     for layer in model.layers:
         layer.trainable = layer.name == "predictions" if head else not layer.name.startswith(frozen)
+    decay = recipe.decay(recipe.epochs * steps)
     steps *= recipe.epochs - recipe.head_epochs
     warm = max(1, steps // 20)
     cosine = CosineDecay(0.0, max(1, steps - warm), warmup_target=recipe.lr, warmup_steps=warm)
@@ -102,7 +103,7 @@ def compile_model(model: keras.Model, recipe: Recipe, head: bool, steps: int) ->
         recipe.weight_decay,
         global_clipnorm=5.0,
         use_ema=True,
-        ema_momentum=recipe.ema_decay,
+        ema_momentum=decay,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(model.trainable_variables)  # in `fit` it would be traced twice
