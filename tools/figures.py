@@ -112,13 +112,7 @@ def markdown(table: pd.DataFrame, head: str) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def sources() -> str:
-    """Frames of train by source, from the card of the PyTorch weights."""
-    counts = read_card(MODELS / FRAMEWORKS["pytorch"])["training frames by source"]
-    return markdown(pd.DataFrame({"frames": map(str, counts.values())}, counts.keys()), "source")
-
-
-BLOCKS = {"files": files, "results": results, "classes": classes, "together": together, "sources": sources}
+BLOCKS = {"files": files, "results": results, "classes": classes, "together": together}
 
 
 def filled(text: str) -> str:
