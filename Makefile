@@ -19,7 +19,7 @@ test: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage run -m pytest -n 2 --dist loadfile
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
 

@@ -182,9 +182,9 @@ def average_weights(files: Iterable[str | Path]) -> keras.Model:
 
 
 def save(model: keras.Model, path: str | Path) -> None:
-    """Write the whole model as a .keras file; `path` is never half written."""
+    """Write the whole model, without what training it took, as a .keras file; `path` is never half written."""
     with replacing(path, ".part.keras") as part:  # Keras wants its suffix
-        model.save(part)
+        keras.Model(model.input, model.output, name=model.name).save(part)
 
 
 def read_history(folder: Path, learned: dict) -> list[dict]:
