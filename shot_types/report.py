@@ -105,10 +105,18 @@ def also_right(table: pd.DataFrame, proba: np.ndarray) -> np.ndarray:
     return right | (doubt & np.array([answer in labels for answer, labels in zip(answers, seen, strict=True)], bool))
 
 
+def unsure_below(truth, proba: np.ndarray, share: float = 0.8) -> float:
+    """The confidence below which one must look at answers to find that `share` of the errors; 0 where none is wrong."""
+    wrong = (predicted(proba) != np.asarray(truth))[np.argsort(proba.max(axis=1), kind="stable")]
+    if not wrong.any():
+        return 0.0
+    last = np.searchsorted(wrong.cumsum(), share * wrong.sum())
+    return float(np.nextafter(np.sort(proba.max(axis=1))[last], 2))
+
+
 def to_check(truth, proba: np.ndarray, share: float = 0.8) -> float:
     """The share of answers that one must look at, the least sure first, to find that `share` of the errors."""
-    wrong = (predicted(proba) != np.asarray(truth))[np.argsort(proba.max(axis=1), kind="stable")]
-    return float((np.searchsorted(wrong.cumsum(), share * wrong.sum()) + 1) / len(wrong)) if wrong.any() else 0.0
+    return float(np.mean(proba.max(axis=1) < unsure_below(truth, proba, share)))
 
 
 def mean_by(table: pd.DataFrame, proba: np.ndarray, by: str = "shot") -> tuple[pd.DataFrame, np.ndarray]:

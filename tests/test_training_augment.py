@@ -42,6 +42,15 @@ def test_a_point_of_the_picture_stays_near_or_is_mirrored():
         assert min(abs(x - 180), abs(x - 75)) < 28 and abs(y - 72) < 16, seed
 
 
+@pytest.mark.parametrize("name, share", [("film", 0.12), ("film without bars", 0)])
+def test_bars_and_banners_where_asked(name, share):
+    """On one grey, only bars make an edge differ from the middle."""
+    rgb = np.full((96, 160, 3), 150, np.uint8)
+    means = [VARIANTS[name](rgb, np.random.default_rng(seed)).astype(float) for seed in range(150)]
+    edges = [max(abs(x[:3].mean() - x[48].mean()), abs(x[:, :5].mean() - x[:, 80].mean())) for x in means]
+    assert np.mean(np.array(edges) > 8) == pytest.approx(share, abs=share / 2)
+
+
 def test_red_stays_red():
     rgb = np.full((96, 160, 3), (220, 60, 60), np.uint8)
     means = [film(rgb, np.random.default_rng(seed)).mean(axis=(0, 1)) for seed in range(80)]

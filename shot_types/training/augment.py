@@ -5,6 +5,8 @@ in or zooms out by more than a few percent, because that would change the label;
 along one axis, as they do where trimming misses them.
 """
 
+from functools import partial
+
 import cv2
 import numpy as np
 
@@ -16,10 +18,13 @@ def flip(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rgb[:, ::-1] if rng.random() < 0.5 else rgb
 
 
-def film(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One random variant of uint8 RGB (height, width, 3), same shape and dtype; all randomness comes from `rng`."""
+def film(rgb: np.ndarray, rng: np.random.Generator, bars: float = 0.12) -> np.ndarray:
+    """One random variant of uint8 RGB (height, width, 3), same shape and dtype; all randomness comes from `rng`.
+
+    `bars` is the share of frames that get black bars or coloured banners.
+    """
     rgb = np.ascontiguousarray(flip(rgb, rng))
-    for share, change in ((0.6, _tilt), (0.12, _bars), (0.4, _blur), (1.0, _light), (0.25, _noise), (0.3, _compress)):
+    for share, change in ((0.6, _tilt), (bars, _bars), (0.4, _blur), (1.0, _light), (0.25, _noise), (0.3, _compress)):
         if rng.random() < share:
             rgb = change(rgb, rng)
     return rgb
@@ -35,7 +40,7 @@ def photograph(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return film(rgb, rng)
 
 
-VARIANTS = {"film": film, "photograph": photograph, "flip": flip}
+VARIANTS = {"film": film, "film without bars": partial(film, bars=0), "photograph": photograph, "flip": flip}
 """What `samples` names."""
 
 

@@ -42,7 +42,7 @@ class Recipe:
     repeats: dict[str, dict] = dataclasses.field(default_factory=dict)
     """How often an epoch shows a frame, 1 where nothing is said: column -> value -> times; columns multiply."""
     augment: str = "film"
-    """"film": all that `augment.film` does; "flip": mirroring alone."""
+    """"film": all that `augment.film` does; "film without bars": all but bars and banners; "flip": mirroring alone."""
     photographs: tuple[str, ...] = ()
     """Values of `source` that are photographs of things, shown as a film would: see `augment.photograph`."""
     distillation: float = 0.5
@@ -63,7 +63,7 @@ class Recipe:
             "frozen": self.frozen >= 0,
             "ema_decay": 0 <= self.ema_decay < 1,
             "repeats": all(isinstance(number, int | float) and number >= 0 for number in times),
-            "augment": self.augment in ("film", "flip"),
+            "augment": self.augment in ("film", "film without bars", "flip"),
             "distillation": 0 <= self.distillation <= 1,
         }
         for fields, good in checks.items():

@@ -15,7 +15,14 @@ from ..classifier import load_classifier
 from ..dataset import write_csv
 from ..files import file_sha256
 from ..labels import LABELS
-from ..report import also_right, expected_calibration_error, fit_temperature, negative_log_likelihood, summary
+from ..report import (
+    also_right,
+    expected_calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+    summary,
+    unsure_below,
+)
 from .recipe import Recipe
 from .samples import repeats, targets
 
@@ -65,7 +72,7 @@ def scores(rows: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
     figures = summary(rows["label"], logits)
     figures["val loss"] = figures["choice loss"] = negative_log_likelihood(rows["label"], logits)
     everything = pd.Series(True, rows.index)
-    film = rows["source"].isin(FILM) if "source" in rows else ~everything
+    film = of_films(rows)
     clear = rows["ambiguous"] == 0 if "ambiguous" in rows else ~everything
     insert = rows["insert"] == 1 if "insert" in rows else ~everything
     parts = {"unambiguous": clear, "film": film, "film unambiguous": film & clear, "film insert": film & insert}
@@ -78,6 +85,11 @@ def scores(rows: pd.DataFrame, logits: np.ndarray) -> dict[str, float]:
         if {"ambiguous", "seen_label"} <= set(rows):
             figures["film one of two labels"] = float(also_right(rows[film], logits[film.to_numpy()]).mean())
     return figures
+
+
+def of_films(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are shots of films: bool, with the index of `rows`; none where there is no column `source`."""
+    return rows["source"].isin(FILM) if "source" in rows else pd.Series(False, rows.index)
 
 
 def ranking(rows: pd.DataFrame, logits: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -136,7 +148,9 @@ def plot_history(histories: dict[str, pd.DataFrame], columns=("loss", "choice lo
 def write_results(weights: str | Path, card: dict, val: pd.DataFrame, test: pd.DataFrame) -> dict:
     """Write the card of new weights with figures on val and test, and the test predictions beside them.
 
-    All of it comes from the file as a user reads it. `card` lacks classes, checksum and figures; returns it whole.
+    All of it comes from the file as a user reads it. `card` lacks classes, checksum, figures and `unsure below`, the
+    confidence below which lie four fifths of the errors on val, on its shots of films where it has some; returns it
+    whole.
     """
     csv = Path(weights).with_name(f"{Path(weights).stem}_test_predictions.csv")
     csv.unlink(missing_ok=True)  # of other weights
@@ -151,7 +165,10 @@ def write_results(weights: str | Path, card: dict, val: pd.DataFrame, test: pd.D
         figures["log loss"] = figures.pop("val loss")
         figures["calibration error"] = expected_calibration_error(rows["label"], proba)
         card[name] = {key: round(value, 4) for key, value in figures.items() if key != "choice loss"}
-        if name == "test":
+        if name == "val":
+            film = of_films(rows) if of_films(rows).any() else of_films(rows) | True
+            card["unsure below"] = round(unsure_below(rows["label"][film], proba[film]), 4)
+        else:
             columns = (
                 rows[["path", "label", "group"]].reset_index(drop=True),
                 pd.DataFrame(proba, columns=LABELS).round(6),
