@@ -89,6 +89,14 @@ def classes() -> str:
     return markdown(pd.DataFrame(rows, SCALE).T, "F1 on test")
 
 
+def sources() -> str:
+    """The frames that each network has seen in its last training, by their source, from the cards."""
+    seen = {title: read_card(MODELS / FRAMEWORKS[name])["training frames by source"] for name, title in TITLES.items()}
+    table = pd.DataFrame(seen).rename(lambda source: f"`{source}`")
+    table.loc["all"] = table.sum()
+    return markdown(table.map("{:,.0f}".format), "training frames by source")
+
+
 def together() -> str:
     """How often the models agree, and what the mean of their probabilities gives."""
     (table, first), (_, second) = (answers(framework) for framework in TITLES)
@@ -112,7 +120,7 @@ def markdown(table: pd.DataFrame, head: str) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-BLOCKS = {"files": files, "results": results, "classes": classes, "together": together}
+BLOCKS = {"files": files, "results": results, "classes": classes, "sources": sources, "together": together}
 
 
 def filled(text: str) -> str:
