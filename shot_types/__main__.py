@@ -1,11 +1,14 @@
-"""Command line: `python -m shot_types classify FILES_OR_FOLDER --out table.csv`, `... film FILM --out FOLDER`."""
+"""Command line: `python -m shot_types classify PICTURES --out table.csv`, `... film FILMS --out FOLDER`."""
 
 import argparse
 import contextlib
 import csv
+import os
 import sys
+import textwrap
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,42 +16,107 @@ from tqdm import tqdm
 from .classifier import FRAMEWORKS, load_classifier
 from .files import replacing
 from .labels import NAMES, SCALE
-from .pictures import list_pictures
+from .pictures import FrameError, list_pictures
+
+STATUS = (
+    "The exit status is 0 when everything went well, 1 when a file failed or nothing could be done (the other files"
+    " are done all the same), 2 for a wrong call, and 130 when interrupted. Output that nobody reads (| head, >&-) is"
+    " no failure: tables and films are finished all the same."
+)
+
+
+class _Stream:
+    """Where text goes as long as it is read: after `| head`, or closed from the start, the work goes on without it."""
+
+    def __init__(self, stream):
+        self.stream = stream or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        self.stream.reconfigure(errors="backslashreplace")  # for names of files that are not UTF-8
+        self.error: OSError | None = None
+
+    def __getattr__(self, name: str):
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """As of a file; what cannot be written is kept in `error`, and from then on nothing is."""
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except OSError as error:
+            self.error = error
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), self.stream.fileno())
+        return len(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, or 1 when a file failed, or 2 for a wrong call."""
+    """Run a command; returns the exit status, see STATUS."""
     args = _parser().parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # for names of files that are not UTF-8
+    printed = _Stream(sys.stdout)
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(_Stream(sys.stderr)):
+        status = _run(args)
+        if printed.error and not isinstance(printed.error, BrokenPipeError):
+            _complain(f"standard output: {printed.error}")
+            return status or 1
+    return status
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"shot_types: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *_: _complain(message)
             return args.run(args)
     except (ValueError, OSError) as error:
-        print(f"shot_types: {error}", file=sys.stderr)
+        _complain(error)
         return 1
     except ModuleNotFoundError as error:  # a plain install has what `classify` needs
-        print(
-            f"shot_types: this needs the package {error.name}, which is not installed;"
-            ' in a clone, pip install -e ".[light]" installs all but the frameworks',
-            file=sys.stderr,
+        _complain(
+            f"this needs the package {error.name}, which is not installed;"
+            ' in a clone, pip install -e ".[light]" installs all but the frameworks'
         )
         return 1
     except KeyboardInterrupt:
         return 130
 
 
+def _complain(message: object) -> None:
+    tqdm.write(f"shot_types: {_line(message)}", file=sys.stderr)
+
+
+def _line(text: object) -> str:
+    """Names of files may have line breaks and what steers a terminal: spelled out, as Python does."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def _cell(text: str | None) -> str | None:
+    """Spreadsheets compute what begins like a formula; with the folder in front it is the same path, and a text."""
+    return f"./{text}" if text and text[0] in "=+-@\t\r" else text
+
+
+def _gather(paths: list[str], list_folder: Callable[[str], list[Path]]) -> list[str | Path]:
+    """The files among `paths` and those of the folders; folders without any are named, if there are files at all."""
+    files, empty = [], []
+    for path in paths:
+        try:
+            files += list_folder(path) if Path(path).is_dir() else [path]
+        except FrameError as error:
+            empty.append(error)
+    if not files:
+        raise empty[0]
+    for error in empty:
+        _complain(error)
+    return files
+
+
 def classify(args: argparse.Namespace) -> int:
     """Print one line a picture; write the table to `--out`, when it is complete, and heat maps to `--heatmaps`."""
-    files = [file for path in args.paths for file in (list_pictures(path) if Path(path).is_dir() else [path])]
+    files = _gather(args.paths, list_pictures)
     gradients = "pytorch" if args.heatmaps and not args.weights else None  # ONNX has none
     classifier = load_classifier(args.framework or gradients, args.weights)
     if args.heatmaps:
         from .heatmap import write_heat_map  # not above: it takes matplotlib, which a table does without
     answers = classifier.predict_iter(files, args.batch_size, on_error="skip")
     answers = tqdm(answers, total=len(files), unit="picture", disable=None, leave=False)
-    width = min(60, max(len(str(file)) for file in files))
+    width = min(60, max(len(_line(file)) for file in files))
     counts, failed = Counter(), 0
     with contextlib.ExitStack() as stack:
         part = args.out and stack.enter_context(replacing(args.out))
@@ -59,21 +127,26 @@ def classify(args: argparse.Namespace) -> int:
             writer.writerow(["path", "label", "confidence", *SCALE, "error"])
         print(f"{'picture':{width}}  label  confidence   " + "  ".join(f"{label:>4}" for label in SCALE))
         for number, answer in enumerate(answers, 1):
+            if sys.stdout.error and not (args.out or args.heatmaps):
+                break  # nobody reads the answers
             if answer.error:
                 failed += 1
-                tqdm.write(f"error: {answer.error}", file=sys.stderr)
+                tqdm.write(f"error: {_line(answer.error)}", file=sys.stderr)
                 values = [None] * len(SCALE)
             else:
                 counts[answer.label] += 1
                 if args.heatmaps:
-                    name = f"{number:04d}_{Path(answer.source).stem}_{answer.label}.jpg"
+                    stem = Path(answer.source).stem.encode(errors="surrogateescape")[:240]  # systems take 255
+                    name = f"{number:04d}_{stem.decode(errors='surrogateescape')}_{answer.label}.jpg"
                     write_heat_map(classifier, answer.source, answer.label, args.heatmaps / name)
                 values = [f"{answer.probabilities[label]:.4f}" for label in SCALE]
                 shares = "  ".join(f"{answer.probabilities[label]:4.2f}" for label in SCALE)
-                tqdm.write(f"{answer.source[-width:]:{width}}  {answer.label:5}  {answer.confidence:10.2f}   {shares}")
+                tqdm.write(
+                    f"{_line(answer.source)[-width:]:{width}}  {answer.label:5}  {answer.confidence:10.2f}   {shares}"
+                )
             if writer:
                 confidence = None if answer.error else f"{answer.confidence:.4f}"
-                writer.writerow([answer.source, answer.label, confidence, *values, answer.error])
+                writer.writerow([_cell(answer.source), answer.label, confidence, *values, _cell(answer.error)])
     print(", ".join(f"{label} {counts[label]}" for label in SCALE) + (f"; {failed} failed" if failed else ""))
     return 1 if failed else 0
 
@@ -83,21 +156,25 @@ def film(args: argparse.Namespace) -> int:
     from . import film
     from .film import many, report  # not above: they take a second, which `classify` does not need
 
-    many.check_names(args.films)
+    films = list(dict.fromkeys(map(Path, _gather(args.films, many.list_films))))
     classifier = load_classifier(args.framework, args.weights)
-    failed = 0
-    for path in args.films:
+    shots, seconds, failed = 0, 0.0, []
+    for path in films:
         try:
             table = film.analyze(path, classifier, args.out, detector=args.detector, min_shot=args.min_shot)
             files = report.export(table)
         except (ValueError, OSError) as error:
-            failed += 1
-            print(f"shot_types: {error}", file=sys.stderr)
+            failed.append(Path(path).name)
+            _complain(error)
             continue
+        shots, seconds = shots + len(table), seconds + table["seconds"].sum()
         columns = ["shot", "start", "end", "seconds", "label", "confidence", "agreement"]
         print(table[columns].to_string(index=False, na_rep="", float_format="%.2f"))
         print(f"shots: {len(table)}, {table['seconds'].mean():.2f} seconds on average; in {args.out}:")
-        print(", ".join(file.name for file in files))
+        print(", ".join(_line(file.name) for file in files))
+    if len(films) > 1:
+        done = f"films: {len(films) - len(failed)}, with {shots} shots in {seconds / 60:.1f} minutes"
+        print(done + (f"; {len(failed)} failed: {_line(', '.join(failed))}" if failed else ""))
     return 1 if failed else 0
 
 
@@ -106,23 +183,28 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m shot_types",
         description="How close is the camera? Shot scale of pictures, from near to far:\n" + scale,
+        epilog="\n".join(textwrap.wrap(STATUS, 79)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser(
         "classify",
         help="the shot scale of pictures",
-        description="Print label, confidence and the five probabilities of each picture."
-        " The exit status is 1 when a file could not be read; the others are still classified.",
+        description="Print label, confidence and the five probabilities of each picture.",
+        epilog=STATUS,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    command.add_argument("paths", nargs="+", metavar="FILES_OR_FOLDER", help="pictures, or folders of pictures")
+    command.add_argument(
+        "paths", nargs="+", type=_path, metavar="FILES_OR_FOLDER", help="pictures, or folders of pictures"
+    )
     _classifier_options(command)
     command.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures in one go")
-    command.add_argument("--out", type=Path, metavar="TABLE.CSV", help="write the table to this file too")
+    command.add_argument(
+        "--out", type=lambda text: Path(_path(text)), metavar="TABLE.CSV", help="write the table to this file too"
+    )
     command.add_argument(
         "--heatmaps",
-        type=Path,
+        type=lambda text: Path(_path(text)),
         metavar="FOLDER",
         help="write pictures of what each label rests on to this folder; takes PyTorch (or --framework tensorflow)",
     )
@@ -133,10 +215,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Find the shots of each film and their scale; write table, figures, contact sheet, web page and"
         " files for editing programs (EDL, OTIO, WebVTT). Stopped work goes on at the next call. To correct the"
         " result, change labels in the CSV file and call again: everything else follows it.",
+        epilog=STATUS,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    command.add_argument("films", nargs="+", metavar="FILM", help="video files")
-    command.add_argument("--out", type=Path, default="analysis", metavar="FOLDER", help="where everything goes")
+    command.add_argument(
+        "films", nargs="+", type=_path, metavar="FILM_OR_FOLDER", help="video files, or folders with some below them"
+    )
+    command.add_argument(
+        "--out", type=lambda text: Path(_path(text)), default="analysis", metavar="FOLDER", help="where everything goes"
+    )
     _classifier_options(command)
     command.add_argument(
         "--detector", default="adaptive", help="PySceneDetect's: adaptive, content, hash, histogram or threshold"
@@ -146,11 +233,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path; name a file or a folder (is a variable of the shell unset?)")
+    return text
+
+
 def _classifier_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--framework", choices=FRAMEWORKS, help="which one answers; without it ONNX where it is installed, else PyTorch"
     )
-    command.add_argument("--weights", type=Path, help="your own weights file, with its card (.json) beside it")
+    command.add_argument(
+        "--weights", type=lambda text: Path(_path(text)), help="your own weights file, with its card (.json) beside it"
+    )
 
 
 if __name__ == "__main__":

@@ -41,8 +41,13 @@ def read_card(weights: str | Path) -> dict:
         raise WeightsError(f"{path}: not a JSON card; get it again with its weights") from error
     if missing:
         raise WeightsError(f"{path}: the card lacks {', '.join(missing)}; get it again with its weights")
-    if tuple(card["classes"]) != LABELS:
-        raise WeightsError(f"{path}: classes are {card['classes']}, expected {list(LABELS)} in this order")
+    if card["classes"] != list(LABELS):
+        raise WeightsError(f"{path}: classes are {card['classes']}; give weights of {list(LABELS)}, in this order")
+    sizes, temperature = (card["height"], card["width"]), card["temperature"]
+    if not all(isinstance(size, int) and size > 0 for size in sizes) or not (
+        isinstance(temperature, int | float) and temperature > 0
+    ):
+        raise WeightsError(f"{path}: height, width and temperature are {(*sizes, temperature)}; give numbers above 0")
     if card.get("pad"):
         raise WeightsError(f"{path}: pad is {card['pad']}, but every picture is squeezed to size; train without it")
     if card["sha256"] != file_sha256(weights):

@@ -74,6 +74,8 @@ def load_classifier(framework: str | None = None, weights: str | Path | None = N
     Without `framework`, `choose_framework` does. Warns of an ONNX file that was made from other weights than those
     beside it. Raises FileNotFoundError or WeightsError, naming the file.
     """
+    if weights == "":
+        raise WeightsError("weights is an empty path; name a file, or leave it out for the shipped weights")
     asked, framework = framework or weights, framework or choose_framework(weights)
     if framework not in FRAMEWORKS:
         raise WeightsError(f"framework {framework!r} is unknown; use one of {', '.join(FRAMEWORKS)}")
@@ -83,6 +85,9 @@ def load_classifier(framework: str | None = None, weights: str | Path | None = N
             " with `pip install -e .`, or give weights= of your own"
         )
     weights = Path(weights or MODELS / FRAMEWORKS[framework])
+    own = choose_framework(weights)
+    if weights.is_file() and own != framework and weights.suffix == Path(FRAMEWORKS[own]).suffix:
+        raise WeightsError(f"{weights}: weights for {own}, by its ending; leave out framework {framework!r}")
     card = read_card(weights)
     if asked and framework == "onnx" and (source := other_source(weights)):  # else `choose_framework` has looked
         warnings.warn(
@@ -99,8 +104,11 @@ def load_classifier(framework: str | None = None, weights: str | Path | None = N
     try:
         return Classifier(room.Network(weights, card), card)
     except Exception as error:  # each framework fails in ways of its own; they all mean the same here
-        reason = (str(error) or type(error).__name__).splitlines()[0].removeprefix(f"{weights}: ").rstrip(":.")
-        raise WeightsError(f"{weights}: not the weights of a five-class {card['network']} ({reason})") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0].removeprefix(f"{weights}: ")
+        reason = reason.replace(str(weights), weights.name).rstrip(":.")
+        raise WeightsError(
+            f"{weights}: not the weights of a five-class {card['network']} ({reason}); get them again, or train them"
+        ) from error
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -122,7 +130,7 @@ class Classifier:
         """One `Prediction` for a path, a PIL picture or a uint8 RGB array (height, width, 3).
 
         For a folder, a list or another iterable of these: a list of predictions, in order, of the same length.
-        Raises FileNotFoundError or FrameError, naming the file.
+        Raises FileNotFoundError or FrameError, naming the file, and WeightsError where the answers are no numbers.
         """
         if _is_one(x):
             return next(self._answer([(_name(x, 0), self._read(x))]))
@@ -179,7 +187,12 @@ class Classifier:
 
     def _answer(self, batch: list[tuple[str, np.ndarray | Exception]]) -> Iterator[Prediction]:
         frames = [frame for _, frame in batch if not isinstance(frame, Exception)]
-        rows = iter(softmax(self.network(np.stack(frames)), self.card["temperature"]) if frames else ())
+        proba = softmax(self.network(np.stack(frames)), self.card["temperature"]) if frames else np.zeros(0)
+        if not np.isfinite(proba).all():
+            raise WeightsError(
+                f"{self.card['network']}: its answers are no numbers; get the weights again, or train them"
+            )
+        rows = iter(proba)
         for name, frame in batch:
             if isinstance(frame, Exception):
                 yield Prediction(name, error=str(frame))

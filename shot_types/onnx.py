@@ -26,9 +26,13 @@ class Network:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
         about = self.session.get_modelmeta().custom_metadata_map
-        shape = self.session.get_inputs()[0].shape[1:]
-        if shape != [card["height"], card["width"], 3] or about.get("classes") != ",".join(LABELS):
-            raise ValueError(f"takes {shape}, classes {about.get('classes')}; make it again with `make export`")
+        ends = [*self.session.get_inputs(), *self.session.get_outputs()]
+        found = [(end.name, end.type, end.shape[1:]) for end in ends]
+        wanted = [("frames", "tensor(uint8)", [card["height"], card["width"], 3])]
+        wanted += [("probabilities", "tensor(float)", [len(LABELS)])]
+        if found != wanted or about.get("classes") != ",".join(LABELS) or "temperature" not in about:
+            told = ", ".join(f"{name} {kind} {shape}" for name, kind, shape in found)
+            raise ValueError(f"has {told}, classes {about.get('classes')}; make it again with `make export`")
         self.temperature = float(about["temperature"])
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:

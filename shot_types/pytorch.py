@@ -88,9 +88,15 @@ class Network:
     """A trained network, ready to answer: call it with a uint8 RGB batch, get logits."""
 
     def __init__(self, weights: str | Path, card: dict):
-        """Load a state dict that fits the stock network exactly; whatever does not fit raises."""
-        network = build()
-        network.load_state_dict(read_state(weights), strict=True)
+        """Load a state dict that fits the stock network exactly; ValueError where names, shapes or kinds differ."""
+        network, state = build(), read_state(weights)
+        own, last = network.state_dict(), state.get("classifier.3.bias")
+        if last is not None and last.shape != (len(LABELS),):
+            raise ValueError(f"it tells {last.numel()} classes apart, not {', '.join(LABELS)}")
+        kinds = [{name: (x.shape, x.is_floating_point()) for name, x in one.items()} for one in (own, state)]
+        if other := dict(kinds[0].items() ^ kinds[1].items()):
+            raise ValueError(f"{len(other)} of its tensors are other ones, such as {min(other)}")
+        network.load_state_dict(state, strict=True)
         self.device = pick_device()
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)
         self.module = _optimised(network) if self.device.type == "cpu" else network

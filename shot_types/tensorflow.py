@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -60,14 +61,16 @@ def build(initial: str | Path | None = None) -> keras.Model:
 
 def load(path: str | Path) -> keras.Model:
     """A `.keras` model that `build` made; ValueError when it is another one. No code in a file is ever run."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("not there, or no .keras file; write one with model.save")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         if "deserializ" in str(error):  # of a Lambda layer, or a class that is not Keras's
             raise ValueError("it holds code of its own, which is never run; save a model of stock layers") from error
         raise
     if model.name != "efficientnet_b0" or model.output_shape != (None, len(LABELS)):
-        raise ValueError(f"holds {model.name} with output {model.output_shape}")
+        raise ValueError(f"holds {model.name} with output {model.output_shape}, not {len(LABELS)} classes")
     return model
 
 

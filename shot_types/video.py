@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +10,29 @@ import av
 import numpy as np
 
 from .pictures import FrameError, check_file
+
+LISTS = {"concat", "dash", "hls", "imf", "lavfi", "mlv", "rtp", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest"}
+FORMATS = ",".join(sorted(av.formats_available - LISTS - {"image2", "image2pipe"}))
+"""What may be read: no format whose files name other files or addresses, which FFmpeg would open."""
+PICTURES = {"adf", "bin", "ico", "idf", "tty", "xbin"}  # to FFmpeg, and text; besides those whose names end with _pipe
+STILLS = {"avif", "heic", "heim", "heis", "heix", "mif1"}  # of the brands of MP4 and its kin
+REDUCING = {
+    "amv",
+    "flv",
+    "h263",
+    "jpeg2000",
+    "mjpeg",
+    "mpeg1video",
+    "mpeg2video",
+    "mpeg4",
+    "msmpeg4",
+    "msmpeg4v2",
+    "wmv1",
+}
+"""Decoders that can give less than the whole size; most others give a broken picture if they are asked to."""
+JUMP = 10.0  # seconds: a longer step of a clock that may jump is no still picture, as FFmpeg's own tool sees it
+FRAME_THREADS = av.codec.codec.Capabilities.frame_threads
+ERRORS = 10_000  # as many packets in a row that cannot be read are the end
 
 Frame = av.VideoFrame
 """A decoded frame, as `Video.decode` gives them; `Video.picture` makes an array of it."""
@@ -34,9 +58,9 @@ def read_video_frame(path: str | Path, seconds: float | None = None, frame: int 
                 return video.picture(shown)
         if shown is None:
             raise FrameError(f"{path}: the video has no frames; get it again")
-        if frame is None and seconds <= shown.time + video.frame_seconds:
+        if frame is None and seconds <= video.end:
             return video.picture(shown)
-        end = f"{number + 1} frames" if frame is not None else f"{shown.time + video.frame_seconds:.2f} seconds"
+        end = f"{number + 1} frames" if frame is not None else f"{video.end:.2f} seconds"
         raise FrameError(f"{path}: asked for a frame after the end; the video has {end}")
 
 
@@ -95,36 +119,43 @@ def write_video(path: str | Path, pictures: Sequence[np.ndarray], rate: float = 
 class Video(contextlib.AbstractContextManager):
     """An open video file, to be closed with `with`; errors of FFmpeg become FrameErrors that name the file.
 
-    `shape` is (height, width) in pixels, `frame_seconds` how long a frame is shown, `seconds` how long the video is
-    by what the file says of itself.
+    `shape` is (height, width) in pixels, `frame_seconds` how long a frame is shown on average, `seconds` how long the
+    video is by what the file says of itself. While it is decoded, `end` is when the last frame given ends, `damaged`
+    has the seconds at which frames cannot be decoded or are not whole, and `jumped` says whether the clock has.
     """
 
     def __init__(self, path: str | Path, min_height: int | None = None):
-        """With `min_height`, in pixels, decoders that can (MPEG-1, 2 and 4, Motion JPEG) give 1/2, 1/4 or 1/8 of the
-        size, not below it. Raises FileNotFoundError or FrameError, naming the file.
-        """  # noqa: D205
+        """With `min_height`, in pixels, decoders that can (REDUCING) give 1/2, 1/4 or 1/8 of the size, not below it.
+
+        Raises FileNotFoundError or FrameError, naming the file; also for pictures, songs with a cover and playlists.
+        """
         self.path, self.min_height = check_file(path), min_height
+        self.damaged: list[float] = []
+        self.end, self.jumped = 0.0, False
         self._open()
         self.shape = self.stream.height, self.stream.width  # as the file begins; frames may change
         self.frame_seconds = float(1 / (self.stream.average_rate or 25))
-        self.seconds = float((self.stream.duration or 0) * self.stream.time_base)
-        if not self.seconds:  # as in Matroska, which says when all ends, and in a tag, when the picture does
-            end = (self.container.duration or 0) / av.time_base
-            with contextlib.suppress(KeyError, ValueError):
-                hours, minutes, seconds = map(float, self.stream.metadata["DURATION"].split(":"))
-                end = 3600 * hours + 60 * minutes + seconds
-            self.seconds = max(0.0, end - float((self.stream.start_time or 0) * self.stream.time_base))
+        self.seconds = _declared(self.stream)
+        if not self.seconds:
+            start = float((self.stream.start_time or 0) * self.stream.time_base)
+            self.seconds = max(0.0, (self.container.duration or 0) / av.time_base - start)
 
     def _open(self):
+        options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
         with self._named_errors():
-            self.container = av.open(str(self.path.absolute()))  # absolute: a colon in a name is no protocol
-        if not self.container.streams.video or self.container.format.name == "tty":  # text, to FFmpeg
+            self.container = av.open(str(self.path.absolute()), options=options)  # absolute: a colon is no protocol
+        self.stream = _film(self.container)
+        kind, brand = self.container.format.name, self.container.metadata.get("major_brand")
+        still = self.stream and self.stream.frames == 1 and (kind == "gif" or brand in STILLS)
+        if still or kind in PICTURES or kind.endswith("_pipe"):
             self.container.close()
-            raise FrameError(f"{self.path}: no video stream in this file; give a film or a clip")
-        self.stream = self.container.streams.video[0]
+            raise FrameError(f"{self.path}: a picture or a text, not a film; pictures go to `shot-types classify`")
+        if not self.stream:
+            self.container.close()
+            raise FrameError(f"{self.path}: no video stream in this file that can be decoded; give a film or a clip")
         self.stream.thread_type = "AUTO"
-        if self.min_height and self.stream.height >= 2 * self.min_height:
-            halvings = min(3, (self.stream.height // self.min_height).bit_length() - 1)
+        halvings = min(3, (self.stream.height // (self.min_height or 1)).bit_length() - 1)
+        if self.min_height and halvings > 0 and self.stream.codec_context.name in REDUCING:
             self.stream.codec_context.options = {"lowres": str(halvings)}
 
     def __exit__(self, *_):
@@ -134,30 +165,130 @@ class Video(contextlib.AbstractContextManager):
     def _named_errors(self):
         try:
             yield
+        except av.error.ArgumentError as error:  # what FFmpeg says of a format that is not in FORMATS
+            raise FrameError(
+                f"{self.path}: a playlist or a picture, not a film; give the film itself, pictures go to"
+                " `shot-types classify`"
+            ) from error
         except (av.error.FFmpegError, OSError) as error:
             raise FrameError(
                 f"{self.path}: not a video that FFmpeg can read ({error.strerror}); get it again"
             ) from error
 
+    @property
+    def clock_may_jump(self) -> bool:
+        """Whether files of this format may be joined from parts with a clock each, as MPEG-TS and MPEG-PS."""
+        return bool(self.container.format.flags & av.format.Flags.ts_discont.value)
+
     def decode(self, seconds: float) -> Iterator[av.VideoFrame]:
         """Frames in order of time, from a key frame at or before `seconds`; times count from the first frame.
 
+        Damaged frames cost themselves and those that rest on them. A clock that jumps goes on by the frame's length.
         Raises FrameError where the file breaks off.
         """
-        start, first = self.stream.start_time or 0, []
-        if seconds > 0:
-            at = start + int(seconds / self.stream.time_base)
-            with contextlib.suppress(av.error.FFmpegError, OSError):
-                self.container.seek(at, stream=self.stream)
-                first = list(itertools.islice(self.container.decode(self.stream), 1))
-            if not first or first[0].pts is None or first[0].pts > at:  # some formats seek too far, or not at all
-                self.container.close()
-                self._open()
-                first = []
         with self._named_errors():
-            for frame in itertools.chain(first, self.container.decode(self.stream)):
-                frame.pts = (frame.pts or 0) - start
-                yield frame
+            events = self._events()
+            head = _to_first_frame(events)
+            if not head or head[-1][1] is None:
+                return
+            start = head[-1][0] or 0
+            if self._key is not None and (len(head) > 1 or start > self._key + 1.5 * self._usual):
+                start, head = self._key, [(self._key, None), *head]  # the first frames are damaged; they count
+            if seconds > 0:
+                at = start + int(seconds / self.stream.time_base)
+                head = []
+                with contextlib.suppress(av.error.FFmpegError, OSError):
+                    self.container.seek(at, stream=self.stream)
+                    events = self._events()
+                    head = _to_first_frame(events)
+                if not head or head[-1][0] is None or head[-1][0] > at:  # some formats seek too far, or not at all
+                    self.container.close()
+                    self._open()
+                    head, events = [], self._events()
+            yield from self._timed(itertools.chain(head, events), start)
+
+    def _events(self) -> Iterator[tuple[int | None, av.VideoFrame | None]]:
+        """Each frame and its time on the stream's clock; for one that is damaged, the time and None (too)."""
+        context, errors, broken = self.stream.codec_context, 0, None
+        by_dts = self.container.format.name == "avi"  # it has no other times
+        packets, sent, shown, self._key = self.container.demux(self.stream), deque(maxlen=64), None, None
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError) as error:
+                broken, errors = error, errors + 1
+                if errors == ERRORS:
+                    break
+                packets = self.container.demux(self.stream)  # goes on behind it
+                continue
+            if packet is None:
+                break
+            if packet.size and not packet.is_discard:  # as before the beginning that an edit list sets
+                time = packet.dts if packet.pts is None or by_dts else packet.pts
+                if broken or packet.is_corrupt:
+                    yield time, None
+                broken, errors = None, 0
+                if self._key is None and (packet.is_keyframe or not self.clock_may_jump):
+                    self._key = time  # recordings of broadcasts may begin with frames that rest on earlier ones
+                sent.append(time)
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                if self._key is not None and sent:  # errors come as late as threads are many
+                    late = context.thread_count if context.codec.capabilities & FRAME_THREADS else 1
+                    yield sent[-min(len(sent), max(1, late))], None
+                continue
+            for frame in frames:
+                shown = frame.dts if frame.pts is None or by_dts else frame.pts
+                if frame.is_corrupt:
+                    yield shown, None
+                yield shown, frame
+        if broken:
+            raise broken
+        latest = max((time for time in sent if time is not None), default=None)
+        if None not in (latest, shown) and latest > shown + 0.75 * self._usual:
+            yield latest, None
+
+    @property
+    def _usual(self) -> int:
+        """How long a frame is shown on average, on the stream's clock."""
+        return max(1, round(self.frame_seconds / self.stream.time_base))
+
+    def _timed(self, events: Iterator, start: int) -> Iterator[av.VideoFrame]:
+        """The frames of `_events`, `pts` and with it `time` counted from `start` and always growing."""
+        unit, usual = self.stream.time_base, self._usual
+        ahead = round(max(JUMP, 3 * self.frame_seconds) / unit)
+        length, last, shift = usual, None, -start
+        even, uneven, gap, lost = 0, 0, None, None
+        for clock, frame in events:
+            time = None if clock is None else clock + shift
+            if frame is None:
+                self.damaged.append(self.end if time is None else max(0.0, round(float(time * unit), 2)))
+                continue
+            if last is None:
+                time = time or 0
+            else:
+                step = 0 if time is None else time - last
+                jump = step > ahead and (self.clock_may_jump or 0 < self.seconds < time * unit - JUMP)
+                if step <= 0 or jump:
+                    if step < -0.5 / unit or jump:
+                        self.jumped, shift = True, shift + length - step
+                    time = last + length
+                # Where frames are evenly spread, one longer step is frames that are lost.
+                if abs(time - last - usual) <= usual / 4:
+                    even, lost, gap = even + 1, gap, None
+                elif time - last > 1.5 * usual and gap is None:
+                    gap = round(self.end, 2)
+                else:
+                    uneven += 1
+                if lost is not None and even > 4 * uneven and all(at < lost for at in self.damaged[-9:]):
+                    self.damaged.append(lost)
+                lost = None
+            length, last, frame.pts = frame.duration or usual, time, time
+            shown = float(length * unit)
+            rounded = abs(shown - self.frame_seconds) < unit  # as in files that count milliseconds
+            self.end = float(time * unit) + (self.frame_seconds if rounded else shown)
+            yield frame
 
     def picture(self, frame: av.VideoFrame, side: int | None = None) -> np.ndarray:
         """Upright, with square pixels; where it is larger, its shorter side reduced to `side` pixels.
@@ -168,4 +299,48 @@ class Video(contextlib.AbstractContextManager):
         scale = min(1, side / min(width, frame.height)) if side else 1
         size = {"width": max(1, round(width * scale)), "height": max(1, round(frame.height * scale))}
         rgb = frame.to_ndarray(format="rgb24", **size, interpolation="AREA" if scale < 1 else None)
-        return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
+        return np.ascontiguousarray(_upright(rgb, frame))
+
+
+def _declared(stream: av.VideoStream) -> float:
+    """Seconds that a stream says it lasts, 0 if it does not; Matroska says in a tag when the picture ends."""
+    seconds = float((stream.duration or 0) * stream.time_base)
+    if not seconds:
+        with contextlib.suppress(KeyError, ValueError):
+            hours, minutes, rest = map(float, stream.metadata["DURATION"].split(":"))
+            start = float((stream.start_time or 0) * stream.time_base)
+            seconds = max(0.0, 3600 * hours + 60 * minutes + rest - start)
+    return seconds
+
+
+def _film(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The largest video stream that is neither a cover nor over in a moment, as covers without their flag are."""
+    cover = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if stream.codec_context and not stream.disposition & cover]
+    longest = max(map(_declared, streams), default=0)
+    streams = [stream for stream in streams if not 0 < _declared(stream) < longest / 2]
+    return max(streams, key=lambda stream: (stream.width * stream.height, stream.frames), default=None)
+
+
+def _to_first_frame(events: Iterator) -> list:
+    """What `Video._events` gives up to the first frame, with it."""
+    head = []
+    for event in events:
+        head.append(event)
+        if event[1]:
+            break
+    return head
+
+
+def _upright(rgb: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+    """`rgb` turned and mirrored as the display matrix of `frame` says, to the nearest quarter turn."""
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # beside it lies a kind of data that PyAV does not know
+        return np.rot90(rgb, round(frame.rotation / 90))
+    if matrix is None:
+        return rgb
+    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32)
+    if abs(int(b)) > abs(int(a)):
+        rgb, a, d = rgb.transpose(1, 0, 2), c, b
+    return rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

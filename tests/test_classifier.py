@@ -2,10 +2,12 @@
 
 import importlib
 import itertools
+import pickle
 import re
 import shutil
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,6 +176,69 @@ def test_what_is_no_state_dict_or_holds_code_is_refused_as_a_start_and_as_weight
         message = str(caught.value)
         assert message.startswith(f"{path}: ") and message.count(str(path)) == 1 and "\n" not in message
         assert caught.value.__cause__ is not None
+
+
+class Code:
+    """Pickled, it is a call that makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("where", ["alone", "in a state dict", "in an archive"])
+def test_a_pickle_is_never_run(tmp_path, where, pytorch_weights):
+    """Whatever framework it is given to, also as a start."""
+    made, path = tmp_path / "made", tmp_path / "own.pt"
+    if where == "alone":
+        path.write_bytes(pickle.dumps(Code(made), protocol=2))
+    else:
+        state = torch.load(pytorch_weights, weights_only=True) | {"code": Code(made)}
+        torch.save(state, path, _use_new_zipfile_serialization=where == "in an archive")
+    for name in FRAMEWORKS.values():
+        copy = path.with_suffix(Path(name).suffix)
+        if copy != path:
+            shutil.copy(path, copy)
+        write_card(copy, {"network": "some", "height": 96, "width": 160, "temperature": 1.0})
+        with pytest.raises(
+            WeightsError, match=rf"{copy.name}: not the weights of a five-class some \(.*\); get them again"
+        ):
+            load_classifier(weights=copy)
+        room = importlib.import_module(f"shot_types.{choose_framework(copy)}")
+        if hasattr(room, "build"):
+            with pytest.raises(ValueError, match=copy.name):
+                room.build(copy)
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("other", [".pt", ".keras", ".onnx"])
+def test_weights_of_another_framework(framework, tmp_path, other):
+    """Told by the ending, before a card is looked for; a text with the right ending is refused as what it is."""
+    path = tmp_path / f"own{other}"
+    path.write_text("to do: train")
+    if choose_framework(path) != framework:
+        said = rf"own{other}: weights for {choose_framework(path)}, by its ending; leave out framework '{framework}'"
+    else:
+        write_card(path, {"network": "some", "height": 96, "width": 160, "temperature": 1.0})
+        said = rf"own{other}: not the weights of a five-class some \("
+    with pytest.raises(WeightsError, match=said) as caught:
+        load_classifier(framework, path)
+    assert str(caught.value).count(str(path)) == 1 and "\n" not in str(caught.value)
+
+
+def test_an_empty_path_to_weights(framework):
+    with pytest.raises(WeightsError, match="weights is an empty path"):
+        load_classifier(framework, "")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32, bool])
+def test_arrays_of_other_numbers_are_refused(classifier, kind):
+    rgb = textured(64, 96).astype(kind)
+    for xs in (rgb, rgb[None], [rgb]):
+        with pytest.raises(FrameError, match=rf"expected a uint8 RGB array .* got {np.dtype(kind)}"):
+            classifier.predict(xs)
 
 
 def test_a_start_that_is_not_there_is_named(tmp_path):

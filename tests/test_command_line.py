@@ -1,7 +1,11 @@
 import csv
+import os
+import subprocess
+import sys
 
 import pytest
 from conftest import textured, write_video
+from films import TESTS, brightness_weights, shots
 from PIL import Image
 
 from shot_types import SCALE
@@ -81,10 +85,8 @@ def test_film_writes_everything_and_names_what_fails(tmp_path, onnx_weights, cap
     assert names >= {"a.csv", "a.json", "a.edl", "a.otio", "a.vtt", "a.html", "a_timeline.png", "a_contact_sheet.jpg"}
 
 
-def test_two_films_of_one_name_and_a_folder_for_a_table_are_refused(tmp_path, onnx_weights, capsys):
+def test_a_folder_for_a_table_is_refused(tmp_path, onnx_weights, capsys):
     call = ["--weights", str(onnx_weights), "--out", str(tmp_path)]
-    assert main(["film", str(tmp_path / "x/film.mp4"), str(tmp_path / "y/film.mkv"), *call]) == 1
-    assert "film.mkv: more than one film has this name" in capsys.readouterr().err
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     assert main(["classify", str(tmp_path / "a.png"), *call]) == 1
     assert f"{tmp_path}: is a folder; name a file in it" in capsys.readouterr().err
@@ -100,3 +102,111 @@ def test_film_with_wrong_options(tmp_path, onnx_weights, capsys):
         main(["film", "--help"])
     text = capsys.readouterr().out
     assert all(option in text for option in ("FILM", "--out", "--detector", "--min-shot", "--weights", "--framework"))
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory):
+    """Weights that load quickly."""
+    return brightness_weights(tmp_path_factory.mktemp("weights") / "brightness.onnx")
+
+
+@pytest.fixture
+def films(tmp_path):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name in ("a", "b"):
+        write_video(folder / f"{name}.mp4", shots("LS", "ECS", frames=12))
+    return folder
+
+
+def shell(line, *arguments):
+    """What a shell makes of `line`, in which "$@" is our command with these arguments."""
+    call = ["bash", "-c", line, "bash", sys.executable, "-m", "shot_types", *map(os.fspath, arguments)]
+    env = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    return subprocess.run(call, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="takes a POSIX shell")
+@pytest.mark.parametrize("line", ['"$@" >&-', '"$@" 2>&1 | true; exit $PIPESTATUS'])
+def test_tables_and_films_are_finished_where_nobody_reads_what_is_printed(folder, films, light, line):
+    out = folder / "out"
+    run = shell(line, "classify", folder, folder / "gone.png", "--weights", light, "--out", out / "table.csv")
+    assert run.returncode == 1 and "Traceback" not in run.stderr and run.stderr.count("\n") <= 1
+    assert len((out / "table.csv").read_text().splitlines()) == 5
+    run = shell(line, "film", films, "--weights", light, "--out", out)
+    assert (run.returncode, run.stderr) == (0, "") and {"a.csv", "b.csv", "b.html"} <= {
+        file.name for file in out.iterdir()
+    }
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="takes a device that is always full")  # noqa: PTH110
+def test_answers_that_are_lost_are_a_failure_and_the_table_is_there(folder, light):
+    run = shell('"$@" >/dev/full', "classify", folder, "--weights", light, "--out", folder / "table.csv")
+    assert run.returncode == 1 and len((folder / "table.csv").read_text().splitlines()) == 4
+    assert run.stderr.startswith("shot_types: standard output: ") and run.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="takes names of open files")
+def test_a_table_into_standard_output(folder, light):
+    run = shell('"$@" | cat; exit $PIPESTATUS', "classify", folder, "--weights", light, "--out", "/dev/stdout")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "\npath,label,confidence,ECS" in run.stdout
+
+
+def test_an_empty_folder_does_not_stop_the_others(folder, films, light, capsys):
+    for number in (1, 2):
+        (folder / f"empty{number}").mkdir()
+    for command, full in (("classify", folder / "0.png"), ("film", films)):
+        call = [command, "--weights", str(light), "--out", str(folder / f"out_{command}")]
+        empty = [str(folder / "empty1"), str(folder / "empty2")]
+        assert main([*call, *empty, str(full)]) == 0
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 2 and all(f"{path}: no " in line for path, line in zip(empty, lines, strict=True))
+        assert main([*call, *empty]) == 1
+        assert capsys.readouterr().err.startswith(f"shot_types: {empty[0]}: no ")
+
+
+def test_films_and_folders_of_films_end_with_a_summary(folder, films, light, capsys):
+    (films / "c.mp4").write_text("not a film")
+    call = ["film", str(films), str(films / "a.mp4"), "--weights", str(light), "--out", str(folder / "out")]
+    assert main(call) == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == "films: 2, with 4 shots in 0.0 minutes; 1 failed: c.mp4"
+    assert printed.out.count("shots: 2,") == 2 and printed.err.count("\n") == 1
+
+
+def test_an_empty_path_is_a_wrong_call(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    for call in (["classify", ""], ["classify", "0.png", "--out", ""], ["film", ""], ["film", "a.mp4", "--out="]):
+        with pytest.raises(SystemExit) as stop:
+            main(call)
+        assert stop.value.code == 2 and "an empty path; name a file or a folder" in capsys.readouterr().err
+
+
+def test_the_help_tells_the_exit_status(capsys):
+    for call in (["--help"], ["classify", "--help"], ["film", "--help"]):
+        with pytest.raises(SystemExit):
+            main(call)
+        text = " ".join(capsys.readouterr().out.split())
+        assert "The exit status is 0 when everything went well, 1 when" in text and "130 when interrupted" in text
+
+
+def test_names_that_tear_lines_or_are_formulas_are_harmless(folder, light, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    names = ["=cmd()|x.png", "@x\n\x1b[31m.png", f"{'ä' * 120}.png"]
+    for name in names:
+        (folder / "0.png").rename(name)
+        assert main(["classify", name, "-gone.png"[1:], "--weights", str(light), "--out", "table.csv"]) == 1
+        printed = capsys.readouterr()
+        assert len(printed.out.splitlines()) == 3 and "\x1b" not in printed.out + printed.err
+        with open("table.csv", newline="", encoding="utf-8") as file:  # noqa: PTH123
+            row = next(csv.DictReader(file))
+        assert row["path"][0] not in "=+-@" and os.path.samefile(row["path"], name)  # noqa: PTH121
+        (folder / name).rename("0.png")
+
+
+def test_a_heat_map_of_a_picture_with_a_long_name(folder, pytorch_weights):
+    name = folder / f"{'ä' * 120}.png"
+    (folder / "0.png").rename(name)
+    assert main(["classify", str(name), "--weights", str(pytorch_weights), "--heatmaps", str(folder / "maps")]) == 0
+    assert len(list((folder / "maps").glob("0001_*.jpg"))) == 1

@@ -1,3 +1,7 @@
+import os
+import stat
+import threading
+
 import pytest
 
 from shot_types.files import file_sha256, replacing, write
@@ -12,6 +16,83 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert path.read_text() == "good" and list(tmp_path.iterdir()) == [path]
     write(path, b"better")
     assert path.read_bytes() == b"better" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    real, link, dangling = tmp_path / "real" / "table.csv", tmp_path / "link.csv", tmp_path / "dangling.csv"
+    write(real, "old")
+    link.symlink_to("real/table.csv")
+    dangling.symlink_to("other/table.csv")
+    for name, target in ((link, real), (dangling, tmp_path / "other" / "table.csv")):
+        write(name, "new")
+        assert name.is_symlink() and target.read_text() == "new" and list(target.parent.iterdir()) == [target]
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(OSError, match="round"):
+        write(tmp_path / "round", "nowhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_receives_everything_at_once_or_nothing(tmp_path):
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    with pytest.raises(KeyboardInterrupt), replacing(pipe) as part:
+        part.write_text("half")
+        raise KeyboardInterrupt
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    write(pipe, 300_000 * b"a")
+    reader.join()
+    assert got == [300_000 * b"a"] and pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_reader_who_has_enough_is_no_error(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    closing = threading.Timer(0.2, os.close, [reader])
+    closing.start()
+    write(pipe, 300_000 * b"a")
+    closing.join()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="open files have no names here")  # noqa: PTH110
+def test_an_open_file_is_written_into(tmp_path):
+    with (tmp_path / "log").open("a+") as file:
+        print("first", file=file, flush=True)
+        write(f"/proc/self/fd/{file.fileno()}", "second")
+    assert (tmp_path / "log").read_text() == "first\nsecond"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes and owners of POSIX")
+def test_mode_and_owner_stay(tmp_path):
+    path, new = tmp_path / "table.csv", tmp_path / "new.csv"
+    write(path, "old")
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 12, 34)
+    before = path.stat()
+    write(path, "new")
+    after = path.stat()
+    assert path.read_text() == "new" and stat.S_IMODE(after.st_mode) == 0o640
+    assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
+    write(new, "x")
+    (tmp_path / "plain").touch()
+    assert new.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("name", [250 * "n", 125 * "ä", "new\nline", "caf\udce9"])
+def test_every_name_that_the_system_takes_is_written(tmp_path, name):
+    write(tmp_path / name, "x")
+    assert (tmp_path / name).read_text() == "x" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_cannot_be_written_is_named_as_it_was_given(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "table.csv", tmp_path / (300 * "n")):
+        with pytest.raises(OSError, match=path.name[:20]) as caught, replacing(path):
+            raise AssertionError("the work has begun")
+        assert ".part" not in str(caught.value)
 
 
 def test_sha256_of_a_file(tmp_path):

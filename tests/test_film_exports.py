@@ -1,7 +1,10 @@
 import html.parser
 import json
 import re
+from fractions import Fraction
 
+import av
+import numpy as np
 import opentimelineio as otio
 import pytest
 from conftest import write_video
@@ -45,6 +48,107 @@ def test_edl_without_drop_frame_puts_markers_at_their_frame(tmp_path):
     assert [clip.markers[0].marked_range.start_time.value for clip in clips] == [0, 30]
 
 
+FIELDS = r"(\d{3})  ([A-Z0-9]{1,8}) +(V|B|AA/V) +C +((?:\d\d:\d\d:\d\d[:;]\d\d ?){4})"
+
+
+def events(text, rate):
+    """What a strict reader of CMX 3600 finds: number, reel, channels, the four times in frames, and the locator's."""
+    title, mode, *lines = text.splitlines()
+    assert title.startswith("TITLE: ") and mode in ("FCM: DROP FRAME", "FCM: NON-DROP FRAME")
+    found = []
+    for line in lines:
+        if line.startswith("* LOC: "):
+            found[-1].append(line.split()[2])
+        elif not line.startswith("* FROM CLIP"):
+            number, reel, channels, times = re.fullmatch(FIELDS, line).groups()
+            assert (";" in times) == (mode == "FCM: DROP FRAME")
+            frames = [round(otio.opentime.from_timecode(time, rate).value) for time in times.split()]
+            found.append([int(number), reel, channels, *frames])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rate", "timecode", "mode"),
+    [
+        (Fraction(30000, 1001), "01:00:00:00", "NON-DROP"),
+        (Fraction(30000, 1001), "01:00:00;00", "DROP"),
+        (Fraction(60000, 1001), "01:00:00:00", "NON-DROP"),
+        (Fraction(24), "01:00:00:00", "NON-DROP"),
+    ],
+)
+def test_edl_and_otio_of_a_film_with_timecode(tmp_path, rate, timecode, mode):
+    small = [picture[:46, :80] for picture in shots("LS", "MS")]
+    path = write_video(tmp_path / "film.mov", small, rate=rate, timecode=timecode)
+    table = film.analyze(path, Brightness(), tmp_path)
+    assert table["start"][0] == timecode and table.attrs["drop_frame"] == (mode == "DROP")
+    text = exports.to_edl(table)
+    assert f"\nFCM: {mode} FRAME\n" in text and f" {timecode} " in text
+    first = table.attrs["start_frame"]
+    lines = [(source - first, end - first, record, stop) for *_, source, end, record, stop, _ in events(text, rate)]
+    assert lines == [(0, 30, 0, 30), (30, 60, 30, 60)]
+    assert [event[-1] for event in events(text, rate)] == [
+        "00:00:00:00",
+        f"00:00:0{30 // int(rate + 1)}:{30 % round(rate):02}",
+    ]
+    read = otio.adapters.read_from_string(text, "cmx_3600", rate=table.attrs["rate"])
+    assert [clip.source_range.start_time.value - first for clip in read.find_clips()] == [0, 30]
+    assert exports.to_otio(table).global_start_time.value == first
+
+
+def test_edl_across_midnight_and_with_many_events(table):
+    days = table.loc[[0] * 1001].reset_index(drop=True)
+    days["shot"] = range(1, 1002)
+    days["start_seconds"] = np.arange(1001) * 1.001
+    days["end_seconds"] = days["start_seconds"] + 1.001
+    days.attrs = {**table.attrs, "rate": 30000 / 1001, "drop_frame": True, "start_frame": 2589408 - 30 * 1000 - 15}
+    found = events(exports.to_edl(days), 30000 / 1001)
+    assert [event[0] for event in found] == [*range(1, 1000), 1, 2]
+    assert found[1000][3:5] == [2589408 - 15, 15] and found[1000][5:7] == [30000, 30030]
+
+
+def test_a_film_with_sound(tmp_path):
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as container:
+        stream, sound = container.add_stream("libx264", rate=24), container.add_stream("pcm_s16le", rate=8000)
+        stream.height, stream.width, stream.pix_fmt, sound.layout = 90, 160, "yuv420p", "stereo"
+        for rgb in shots("LS", "MS"):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 20000), np.int16), "s16", "stereo")
+        samples.sample_rate = 8000
+        container.mux([*sound.encode(samples), *sound.encode(), *stream.encode()])
+    table = film.analyze(path, Brightness(), tmp_path)
+    assert table.attrs["audio_channels"] == 2
+    picture, beside = exports.to_otio(table).tracks
+    assert (picture.kind, beside.kind) == ("Video", "Audio")
+    assert [clip.source_range for clip in beside] == [clip.source_range for clip in picture]
+    text = exports.to_edl(table)
+    assert [event[2] for event in events(text, 24)] == ["AA/V"] * 2
+    tracks = otio.adapters.read_from_string(text, "cmx_3600", rate=24).tracks
+    assert sorted((track.name, len(track)) for track in tracks) == [("A1", 2), ("A2", 2), ("V", 2)]
+
+
+@pytest.mark.parametrize("name", ["film", "take #1? 50%25 100% \u00e9;=&", "a:b"])
+def test_media_of_a_timeline_are_found_where_folder_and_film_are_moved(tmp_path, name):
+    (tmp_path / "disk" / "films").mkdir(parents=True)
+    path = write_video(tmp_path / "disk" / "films" / f"{name}.mp4", shots("LS", "MS"))
+    out = tmp_path / "disk" / "work" / "out"
+    film.analyze(path, Brightness(), out)
+    out = (tmp_path / "disk").rename(tmp_path / "other") / "work" / "out"
+    url = exports.to_otio(film.load(out / f"{name}.csv")).find_clips()[0].media_reference.target_url
+    assert (out / otio.url_utils.filepath_from_url(url)).samefile(tmp_path / "other" / "films" / f"{name}.mp4")
+    assert url.isascii() and not set(url) & set(" #?:")
+
+
+CUE = r"\d+\n(\d\d:\d\d:\d\d\.\d{3}) --> (\d\d:\d\d:\d\d\.\d{3})\n[^\n]+\n"
+
+
+def test_chapters_follow_each_other(table):
+    text = exports.to_chapters(table)
+    head, cues = text[:8], re.findall(CUE, text[8:])
+    assert head == "WEBVTT\n\n" and re.fullmatch(f"({CUE}\n?)+", text[8:]) and len(cues) == 6
+    assert [start for start, _ in cues[1:]] == [end for _, end in cues[:-1]]
+
+
 def test_chapters(table):
     cues = exports.to_chapters(table).split("\n\n")
     assert cues[0] == "WEBVTT" and cues[2].splitlines()[1:] == ["00:00:01.335 --> 00:00:02.669", "MS medium shot"]
@@ -62,11 +166,12 @@ class Page(html.parser.HTMLParser):
 
 def test_page_needs_no_other_file_and_holds_every_shot(table):
     table = table.copy()
-    table.attrs["note"] = "</script><script>alert(1)</script>"
+    table.attrs["note"] = "</script><!--<script>alert(1)</script>"
+    table.attrs["made_from"] = {**table.attrs["made_from"], "film": "<script>\udce9\u2028.mp4"}
     text = exports.to_page(table)
     page = Page()
     page.feed(text)
-    assert page.outside == [] and "http" not in text and text.count("</script>") == 1
+    assert page.outside == [] and "<!--" not in text and "http" not in text and text.count("</script>") == 1
     data = json.loads(re.search(r"const film = (.*);\n", text).group(1))
     assert [shot["label"] for shot in data["shots"]] == [*SIX, ""] and data["note"] == table.attrs["note"]
     assert all(shot["thumbnail"].startswith("data:image/jpeg;base64,") for shot in data["shots"])

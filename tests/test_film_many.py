@@ -19,6 +19,9 @@ def folder(tmp_path):
     write_video(folder / "more" / "b.mp4", shots("CS", "LS", "ECS"))
     (folder / "broken.mp4").write_text("not a film")
     (folder / "notes.txt").write_text("not meant")
+    (folder / ".Trashes").mkdir()
+    for hidden in (".Trashes/old.mp4", "._a.mp4"):
+        (folder / hidden).write_text("not meant")
     return folder
 
 
@@ -58,13 +61,22 @@ def test_a_process_that_dies_takes_only_its_own_film_along(folder, monkeypatch):
     assert answers == {path: str(path) for path in films if path.stem != "a"}
 
 
-def test_two_films_of_one_name(folder):
-    (folder / "more" / "a.mp4").write_bytes((folder / "a.mp4").read_bytes())
-    with pytest.raises(FrameError, match="more than one film has this name"):
-        film_many.analyze_many(folder)
+def test_films_of_one_name_keep_results_of_their_own(folder, tmp_path, weights):
+    (folder / "broken.mp4").unlink()
+    write_video(folder / "more" / "a.mp4", shots("ECS", "FS", "MS"))
+    for _ in range(2):
+        table = film_many.analyze_many(folder, tmp_path / "out", weights=weights, workers=2)
+        assert not table.attrs["failed"] and table["film"].tolist() == ["a"] * 2 + ["a (2)"] * 3 + ["b"] * 3
+        assert set(table.attrs["films"]) == {"a", "a (2)", "b"}
+    copy = folder / "more" / "b.mp4"
+    copy.write_bytes((folder / "more" / "a.mp4").read_bytes())
+    names = film_many._own_names([folder / "more" / "a.mp4", copy, folder / "b.mp4"], tmp_path / "out")
+    assert names == {copy: "b (2)"}
 
 
 def test_no_films(tmp_path):
+    with pytest.raises(FrameError, match="an empty path"):
+        film_many.analyze_many("")
     for nothing in ([], tmp_path):
         with pytest.raises(FrameError, match="no films"):
             film_many.analyze_many(nothing)

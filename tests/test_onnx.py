@@ -6,6 +6,7 @@ import sys
 
 import nbformat
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from conftest import ROOT, textured
@@ -77,8 +78,31 @@ def test_a_graph_for_other_pictures_is_refused(onnx_weights, tmp_path):
     copy = tmp_path / "copy.onnx"
     shutil.copy(onnx_weights, copy)
     write_card(copy, {**read_card(onnx_weights), "height": 144})
-    with pytest.raises(WeightsError, match=r"copy\.onnx: .*takes \[96, 160, 3\]"):
+    with pytest.raises(WeightsError, match=r"copy\.onnx: .*has frames tensor\(uint8\) \[96, 160, 3\]"):
         load_classifier("onnx", copy)
+
+
+def test_another_graph_is_refused(onnx_weights, tmp_path):
+    """One that takes or gives something else, knows a class less or does not say its temperature."""
+    good, path = onnx.load(onnx_weights), tmp_path / "other.onnx"
+    for change in ("input", "output", "classes", "temperature"):
+        model = onnx.ModelProto.FromString(good.SerializeToString())
+        about = {entry.key: entry for entry in model.metadata_props}
+        if change == "input":
+            model.graph.input[0].name = "pictures"
+            model.graph.node.insert(0, onnx.helper.make_node("Identity", ["pictures"], ["frames"]))
+        elif change == "output":
+            model.graph.output.append(model.graph.output[0])
+            model.graph.output[1].name = "more"
+            model.graph.node.append(onnx.helper.make_node("Identity", ["probabilities"], ["more"]))
+        elif change == "classes":
+            about["classes"].value = ",".join(LABELS[1:])
+        else:
+            model.metadata_props.remove(about["temperature"])
+        onnx.save(model, path)
+        write_card(path, read_card(onnx_weights))
+        with pytest.raises(WeightsError, match=r"other\.onnx: .*make it again with `make export`"):
+            load_classifier(weights=path)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)

@@ -5,7 +5,7 @@ import torchvision
 from conftest import textured
 
 from shot_types import WeightsError, load_classifier
-from shot_types.cards import write_card
+from shot_types.cards import read_card, write_card
 from shot_types.pytorch import Network, build, to_input
 
 
@@ -23,13 +23,44 @@ def test_input_is_normalised_rgb():
     assert x[0, :, 0, 0].tolist() == pytest.approx([(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225], abs=1e-4)
 
 
-@pytest.mark.parametrize(("name", "classes"), [("mobilenet_v3_large", 4), ("mobilenet_v3_small", 5)])
-def test_weights_of_another_network(tmp_path, name, classes):
+@pytest.mark.parametrize(
+    ("name", "classes", "reason"),
+    [
+        ("mobilenet_v3_large", 4, "it tells 4 classes apart, not CS, ECS, FS, LS, MS"),
+        ("mobilenet_v3_small", 5, "of its tensors are other ones, such as classifier.0.bias"),
+    ],
+)
+def test_weights_of_another_network(tmp_path, name, classes, reason):
     path = tmp_path / "other.pt"
     torch.save(torchvision.models.get_model(name, num_classes=classes).state_dict(), path)
     write_card(path, {"network": "mobilenet_v3_large", "height": 96, "width": 160, "temperature": 1.0})
-    with pytest.raises(WeightsError, match=r"other\.pt: not the weights of a five-class mobilenet_v3_large"):
+    with pytest.raises(
+        WeightsError, match=rf"other\.pt: not the weights of a five-class mobilenet_v3_large .*{reason}"
+    ):
         load_classifier("pytorch", path)
+
+
+def test_weights_of_other_kinds(tmp_path, pytorch_weights):
+    """Double precision is as good; whole numbers, as of a quantised network, mean something else."""
+    path, state = tmp_path / "kind.pt", torch.load(pytorch_weights, weights_only=True)
+    rgb = textured(96, 160)
+    for kind in (torch.float64, torch.int8):
+        torch.save({key: x.to(kind) if x.is_floating_point() else x for key, x in state.items()}, path)
+        write_card(path, read_card(pytorch_weights))
+        if kind.is_floating_point:
+            expected = load_classifier("pytorch", pytorch_weights).predict(rgb).confidence
+            assert load_classifier("pytorch", path).predict(rgb).confidence == pytest.approx(expected, abs=1e-5)
+        else:
+            with pytest.raises(WeightsError, match=r"kind\.pt: .*of its tensors are other ones"):
+                load_classifier("pytorch", path)
+
+
+def test_answers_that_are_no_numbers(tmp_path, pytorch_weights):
+    path, state = tmp_path / "nan.pt", torch.load(pytorch_weights, weights_only=True)
+    torch.save(state | {"classifier.3.bias": torch.full((5,), torch.nan)}, path)
+    write_card(path, read_card(pytorch_weights))
+    with pytest.raises(WeightsError, match="its answers are no numbers; get the weights again"):
+        load_classifier("pytorch", path).predict(textured(96, 160))
 
 
 def test_initial_weights_are_taken_where_they_fit(tmp_path):

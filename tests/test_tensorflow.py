@@ -58,7 +58,9 @@ def test_both_frameworks_in_one_process(tensorflow_weights, pytorch_weights, ord
 
 @pytest.mark.parametrize(("framework", "other"), [("pytorch", "tensorflow"), ("tensorflow", "torch")])
 def test_one_framework_is_enough(framework, other, tensorflow_weights, pytorch_weights):
-    own = tensorflow_weights if framework == "tensorflow" else pytorch_weights
+    own, its = tensorflow_weights, pytorch_weights
+    if framework == "pytorch":
+        own, its = its, own
     code = (
         "from importlib.machinery import PathFinder\n"
         f"absent = ({other!r}, 'torchvision' if {other!r} == 'torch' else 'keras')\n"
@@ -66,7 +68,7 @@ def test_one_framework_is_enough(framework, other, tensorflow_weights, pytorch_w
         "PathFinder.find_spec = lambda name, *where: None if name.split('.')[0] in absent else find(name, *where)\n"
         "from shot_types import load_classifier, WeightsError\n"
         f"load_classifier({framework!r}, {str(own)!r})\n"
-        f"try: load_classifier({'pytorch' if other == 'torch' else other!r}, {str(pytorch_weights)!r})\n"
+        f"try: load_classifier(weights={str(its)!r})\n"
         "except WeightsError as error: print(error)"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

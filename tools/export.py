@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from shot_types.cards import card_path, write_card
 from shot_types.classifier import FRAMEWORKS, MODELS, Classifier, choose_framework, load_classifier
+from shot_types.files import write
 from shot_types.labels import LABELS
 
 TOLERANCE = 1e-4  # by which a probability may differ
@@ -43,7 +44,7 @@ def export(weights: Path, count: int = 200) -> tuple[Path, float]:
     about = {name: card[name] for name in ("network", "height", "width", "temperature", "sha256 of the weights")}
     about["classes"] = ",".join(LABELS)
     target = weights.with_suffix(".onnx")
-    with tempfile.TemporaryDirectory(dir=weights.parent) as folder:  # so that both files can be renamed into place
+    with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / target.name
         GRAPHS[framework](classifier, part)
         model = onnx.load(part)
@@ -55,8 +56,8 @@ def export(weights: Path, count: int = 200) -> tuple[Path, float]:
         other = int((expected.argmax(axis=1) != found.argmax(axis=1)).sum())
         if not difference <= TOLERANCE or other:
             raise ValueError(f"{target}: differs from {weights.name} by {difference:.1e}, {other} labels; not written")
-        part.replace(target)
-        card_path(part).replace(card_path(target))
+        for made, place in ((part, target), (card_path(part), card_path(target))):
+            write(place, made.read_bytes())
     return target, difference
 
 

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from ..labels import LABELS, SCALE
 from ..pictures import FrameError, check_file, trim_bars
 from ..video import Frame, Video
-from .table import Work
+from .work import Work, identity, own_name
 
 DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
 CUT_WIDTH = 256  # pixels: to which PySceneDetect itself reduces a film
@@ -38,6 +38,8 @@ MIN_HEIGHT = 360  # pixels: larger films are reduced to this for the classifier,
 THUMBNAIL = 144  # pixels, height
 FLAT = 3.0  # grey levels: a frame that varies less is black leader, the end of a fade or one colour: it has no scale
 MICRO = 1_000_000  # times are whole microseconds
+DROPPING = {30000 / 1001, 60000 / 1001}  # frames/s at which timecode drops numbers, unless the film's own does not
+PLACES = 20  # so many damaged places are named
 
 
 def analyze(
@@ -50,6 +52,7 @@ def analyze(
     min_shot: float = 0.25,
     every: float = 0.75,
     most: int = 16,
+    name: str | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """Every shot of a film and its scale, one row each; `shot_types.film.table` describes columns and `attrs`.
@@ -57,12 +60,14 @@ def analyze(
     `classifier` has `card` and `predict_proba` as those of `load_classifier`. `options` go to the `detector`, one
     of DETECTORS; no shot is shorter than `min_shot` seconds. Frames are taken `every` so many seconds; a shot with
     more than `most` drops every other one and doubles the distance. `out` receives NAME.csv, NAME.json, the folder
-    NAME_shots and, while the work goes on, NAME.part and NAME.part_shots. `progress`: a bar, or None for one on
-    terminals only.
+    NAME_shots and, while the work goes on, NAME.part and NAME.part_shots. `name` is that of the film, unless given;
+    where another film's results have it, a number is added, and a line on the error stream says so. A film is known
+    by its content, wherever it lies. `progress`: a bar, or None for one on terminals only.
 
     Raises FileNotFoundError, FrameError or ValueError, naming the file; also where the table of other weights or
-    settings has labels that a person corrected, which stays. A film that breaks off is analysed up to
-    there, and `attrs["note"]` and a line on the error stream say so.
+    settings has labels that a person corrected, which stays, where another run is at work on the same film in `out`,
+    and where `out` cannot be written. A film that breaks off is analysed up to there, one with damaged frames without
+    these; `attrs["note"]` and a line on the error stream say so, and when.
     """
     path = check_file(path)
     if not (min_shot > 0 and every > 0 and most >= 4):
@@ -70,21 +75,27 @@ def analyze(
     options = {"min_scene_len": float(min_shot), **(options or {})}
     finder = _detector(detector, options)
     weights = {key: classifier.card.get(key) for key in ("network", "sha256", "temperature")}
-    made_from = {"film": path.name, "bytes": path.stat().st_size, "weights": weights, "detector": detector}
+    made_from = {**identity(path), "weights": weights, "detector": detector}
     made_from |= {"options": options, "every": every, "most": most}
-    work = Work(Path(out), path.stem, json.loads(json.dumps(made_from, default=str)))
+    if name is None and (name := own_name(Path(out), path, made_from)) != path.stem:
+        tqdm.write(f"note: {path}: another film has its name in {out}; its results are {name}.csv ...", file=sys.stderr)
+    work, media = (
+        Work(Path(out), name, json.loads(json.dumps(made_from, default=str))),
+        path.parent.resolve() / path.name,
+    )
     finished = work.finished()
     if finished is not None:
+        finished.attrs["media"] = str(media)
         return finished
-    with Video(path, MIN_HEIGHT) as video:
-        work.begin()
+    with Video(path, MIN_HEIGHT) as video, work.begin():
         run = _Pass(video, finder, classifier, round(every * MICRO), most, progress)
         work.add(run.rows(work.rows, work.part_shots))
-    seconds = {name: round(value, 3) for name, value in run.seconds.items()}
-    versions = {module.__name__: module.__version__ for module in (scenedetect, np, pd)}
-    versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
-    attrs = {"rate": run.rate, "start_frame": run.start_frame, "note": run.note}
-    return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
+        seconds = {name: round(value, 3) for name, value in run.seconds.items()}
+        versions = {module.__name__: module.__version__ for module in (scenedetect, np, pd)}
+        versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
+        attrs = {"rate": run.rate, "drop_frame": run.drop_frame, "start_frame": run.start_frame, "media": str(media)}
+        attrs |= {"audio_channels": run.audio_channels, "note": run.note}
+        return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
 
 
 def _detector(name: str, options: dict):
@@ -142,10 +153,14 @@ class _Pass:
         self.seconds, self.note = {"decoding": 0.0, "cut detection": 0.0, "classifying": 0.0}, ""
         near = RationalTime.nearest_smpte_timecode_rate(1 / video.frame_seconds)
         self.rate = near if abs(near * video.frame_seconds - 1) < 0.01 else 30.0  # 15 frames/s have no timecode
-        tag = video.stream.metadata.get("timecode") or video.container.metadata.get("timecode")
-        self.start_frame = 0
-        with contextlib.suppress(ValueError):
-            self.start_frame = int(RationalTime.from_timecode(tag, self.rate).value) if tag else 0
+        tags = [part.metadata.get("timecode") for part in (video.stream, video.container, *video.container.streams)]
+        self.start_frame, self.drop_frame = 0, self.rate in DROPPING
+        with contextlib.suppress(ValueError, StopIteration):
+            tag = next(filter(None, tags))
+            self.start_frame = int(RationalTime.from_timecode(tag, self.rate).value)
+            self.drop_frame = self.drop_frame and ";" in tag
+        sound = video.container.streams.audio
+        self.audio_channels = sound[0].codec_context.channels if sound else 0
 
     @contextlib.contextmanager
     def _clock(self, name: str) -> Iterator[None]:
@@ -156,11 +171,13 @@ class _Pass:
     def rows(self, done: list[dict], folder: Path) -> Iterator[dict]:
         """The shots after those `done`, each as soon as its end is found; thumbnails go to `folder`.
 
-        `taken`: when the shot after it had been looked at by then, for a run that goes on from there.
+        `taken`: when the shot after it had been looked at by then, and `damaged`: seconds of damaged frames up to then,
+        for a run that goes on from there.
         """
         # Decoding starts one shot earlier, so that the detector knows at the first cut what it knew the last time.
         since, start = (round(done[-1][key] * MICRO) for key in ("start_seconds", "end_seconds")) if done else (0, 0)
         number, samples = len(done), _Samples(self.every, self.most, done[-1]["taken"] if done else [], start)
+        self.damaged = {second for row in done for second in row.get("damaged", [])}
         for now, frame in self._frames(since):
             cuts = [time for time in self._cuts(now, frame) if time > start]
             if frame and samples.due(now, bool(cuts)):
@@ -170,14 +187,18 @@ class _Pass:
                 number += 1
                 row = self._row(number, start, cut, samples.end(cut), folder)
                 start = cut
-                yield row | {"taken": [sample.time for sample in samples.list]}
+                damaged = [second for second in self.video.damaged if second not in self.damaged]
+                self.damaged.update(damaged)
+                yield row | {"taken": [sample.time for sample in samples.list], "damaged": damaged}
 
     def _frames(self, since: int) -> Iterator[tuple[int, Frame | None]]:
         """Time and frame, from `since` on; at the end, or where the film breaks off, the end's time and None."""
-        path, last, broken = self.video.path, -1, False
-        total = self.video.seconds
-        frames, frame_time = self.video.decode(since / MICRO), round(self.video.frame_seconds * MICRO)
-        with tqdm(total=math.ceil(total), desc=path.name, unit="s", disable=self.hidden, leave=False) as bar:
+        video, last, broken = self.video, -1, False
+        # Where the clock may jump, only who has seen all jumps knows the time.
+        frames = video.decode(0 if video.clock_may_jump else since / MICRO)
+        with tqdm(
+            total=math.ceil(video.seconds), desc=video.path.name, unit="s", disable=self.hidden, leave=False
+        ) as bar:
             while True:
                 try:
                     with self._clock("decoding"):
@@ -186,18 +207,27 @@ class _Pass:
                     frame, broken = None, True
                 if frame is None:
                     break
-                time = round(frame.time * MICRO)
-                last = time if time > last else last + frame_time  # some files have no times, or not for all frames
+                last = max(round(frame.time * MICRO), last + 1)
                 if last >= since:
                     yield last, frame
                     bar.update(last // MICRO - bar.n)
         if last < 0:
-            raise FrameError(f"{path}: no frame of the video can be read; get it again")
-        end = last + frame_time
-        if broken or end / MICRO < total - max(1, total / 100):
-            self.note = f"{path}: breaks off at {end / MICRO:.1f} of {total:.1f} seconds; analysed up to there"
+            raise FrameError(f"{video.path}: no frame of the video can be read; get it again")
+        self._say(broken)
+        yield max(round(video.end * MICRO), last + 1), None
+
+    def _say(self, broken: bool) -> None:
+        """Note what of the film is missing, if anything is."""
+        end, total, damaged = self.video.end, self.video.seconds, sorted({*self.damaged, *self.video.damaged})
+        said = []
+        if damaged:
+            places = [f"{second:.2f}" for second in damaged[:PLACES]] + ["more"] * (len(damaged) > PLACES)
+            said.append(f"frames at {', '.join(places)} seconds are damaged or missing; analysed without them")
+        if broken or (not self.video.jumped and end < total - max(1, total / 100)):
+            said.append(f"breaks off at {end:.1f} of {total:.1f} seconds; analysed up to there")
+        if said:
+            self.note = f"{self.video.path}: {'; '.join(said)}"
             tqdm.write(f"note: {self.note}", file=sys.stderr)
-        yield end, None
 
     def _cuts(self, now: int, frame: Frame | None) -> list[int]:
         """When shots end, as far as the detector says it at this frame; at the end of the film, that as well."""
@@ -234,7 +264,8 @@ class _Pass:
         return row
 
     def _timecode(self, time: int) -> str:
-        return RationalTime(self.start_frame + round(time / MICRO * self.rate), self.rate).to_timecode()
+        at = RationalTime(self.start_frame + round(time / MICRO * self.rate), self.rate)
+        return at.to_timecode(self.rate, drop_frame=self.drop_frame)
 
 
 def _scale(proba: np.ndarray) -> dict:

@@ -1,50 +1,109 @@
 """A table of a film -> files that other programs open: for editing programs, for players, for a browser."""
 
 import base64
+import contextlib
 import io
 import json
+import os
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 import opentimelineio as otio
 import pandas as pd
 from opentimelineio.opentime import RationalTime, TimeRange
 
 from ..labels import COLORS, NAMES, SCALE
-from .table import thumbnail
+from .table import printable, records, thumbnail
 
 MARKERS = {"ECS": "PURPLE", "CS": "CYAN", "MS": "GREEN", "FS": "YELLOW", "LS": "RED", "": "BLACK"}
 """What editing programs have nearest to COLORS."""
 
 
 def to_otio(table: pd.DataFrame) -> otio.schema.Timeline:
-    """One clip a shot, which carries a marker named after its scale, at its first frame."""
-    rate, first, name = table.attrs["rate"], table.attrs["start_frame"], Path(table.attrs["made_from"]["film"])
-    zero = RationalTime(first, rate)
-    frames = [round(seconds * rate) for seconds in (*table["start_seconds"], table["end_seconds"].iloc[-1])]
-    whole = TimeRange(zero, RationalTime(frames[-1], rate))
-    track = otio.schema.Track("shots", kind=otio.schema.TrackKind.Video)
-    for row, start, end in zip(table.itertuples(), frames, frames[1:], strict=False):
-        shot = TimeRange(zero + RationalTime(start, rate), RationalTime(end - start, rate))
-        media = otio.schema.ExternalReference(name.name, whole)
-        clip = otio.schema.Clip(f"{row.shot:04d} {row.label}".strip(), media, shot)
-        clip.metadata["cmx_3600"] = {"reel": "".join(filter(str.isalnum, name.stem))[:8].upper() or "FILM"}
-        said = {label: value for label in SCALE if (value := getattr(row, label)) == value}
-        clip.metadata["shot_types"] = {"label": row.label, "probabilities": said}
-        at = TimeRange(shot.start_time, RationalTime(1, rate))
-        clip.markers.append(otio.schema.Marker(row.label or "none", at, MARKERS[row.label]))
-        track.append(clip)
-    timeline = otio.schema.Timeline(name.stem, global_start_time=zero)
-    timeline.tracks.append(track)
+    """One clip a shot, which carries a marker named after its scale, at its first frame; with sound, one below it too.
+
+    The timeline begins with the film's own timecode. The media's URL leads from the table's folder to the film.
+    """
+    rate, attrs = table.attrs["rate"], table.attrs
+    zero, frames = RationalTime(attrs["start_frame"], rate), _frames(table)
+    media = otio.schema.ExternalReference(_url(table), TimeRange(zero, RationalTime(frames[-1], rate)))
+    name = Path(printable(attrs["made_from"]["film"])).stem
+    timeline = otio.schema.Timeline(name, global_start_time=zero)
+    kinds = otio.schema.TrackKind
+    for kind in [kinds.Video, kinds.Audio] if attrs["audio_channels"] else [kinds.Video]:
+        track = otio.schema.Track("shots" if kind == kinds.Video else "sound", kind=kind)
+        for row, start, end in zip(table.itertuples(), frames, frames[1:], strict=False):
+            shot = TimeRange(zero + RationalTime(start, rate), RationalTime(end - start, rate))
+            clip = otio.schema.Clip(_clip_name(row), media.deepcopy(), shot)
+            clip.metadata["cmx_3600"] = {"reel": _reel(attrs["made_from"]["film"])}
+            if kind == kinds.Video:
+                said = {label: value for label in SCALE if (value := getattr(row, label)) == value}
+                clip.metadata["shot_types"] = {"label": row.label, "probabilities": said}
+                at = TimeRange(shot.start_time, RationalTime(1, rate))
+                clip.markers.append(otio.schema.Marker(row.label or "none", at, MARKERS[row.label]))
+            track.append(clip)
+        timeline.tracks.append(track)
     return timeline
 
 
+def _reel(film: str) -> str:
+    """What CMX 3600 takes as the name of a reel, up to 8 letters and digits; AX and BL stand for none and for black."""
+    stem = "".join(filter(str.isalnum, Path(film).stem.encode("ascii", "ignore").decode()))[:8].upper()
+    return "FILM" if stem in ("", "AX", "BL") else stem
+
+
+def _clip_name(row) -> str:
+    return f"{row.shot:04d} {row.label}".strip()
+
+
+def _frames(table: pd.DataFrame) -> list[int]:
+    """Where shots start, and where the last one ends, in frames of timecode from the first one on."""
+    return [
+        round(seconds * table.attrs["rate"]) for seconds in (*table["start_seconds"], table["end_seconds"].iloc[-1])
+    ]
+
+
+def _url(table: pd.DataFrame) -> str:
+    """The film's URL, from the table's folder on, as `opentimelineio.url_utils.filepath_from_url` reads it."""
+    path = Path(table.attrs["media"] or table.attrs["made_from"]["film"])
+    if path.is_absolute() and "folder" in table.attrs:
+        with contextlib.suppress(ValueError):  # another drive
+            path = Path(os.path.relpath(path, Path(table.attrs["folder"]).resolve()))
+    # It decodes twice: of "50%25" it would make "50%".
+    name = re.sub(rb"%(?=[0-9A-Fa-f]{2})", b"%25", os.fsencode(path.as_posix()))
+    if path.is_absolute():
+        return "file://" + "/" * (not name.startswith(b"/")) + quote(name, safe="/:")
+    return quote(name)
+
+
 def to_edl(table: pd.DataFrame) -> str:
-    """CMX 3600: one event a shot, with a locator that says its scale. The format is made for up to 999 events."""
-    title, *lines = otio.adapters.write_to_string(to_otio(table), "cmx_3600").splitlines()
-    mode = "DROP FRAME" if ";" in table["start"].iloc[0] else "NON-DROP FRAME"
-    # Locators with colons in either mode: the library's own reader, for one, skips others.
-    lines = [line.replace(";", ":") if line.startswith("* LOC") else line for line in lines]
-    return "\n".join([title, f"FCM: {mode}", *lines]) + "\n"
+    """CMX 3600: one event a shot, with a locator that says its scale.
+
+    Source times are the film's own timecode, drop-frame or not as that is. Record times, those of locators too, begin
+    at 00:00:00:00. With sound, events are for picture and sound. What the format does not hold: times begin again at
+    00:00:00:00 after 23:59:59, as timecode does, and event numbers, of three digits, at 001 after 999.
+    """
+    attrs, frames, film = table.attrs, _frames(table), printable(table.attrs["made_from"]["film"])
+    channels = ("V", "B", "AA/V")[min(attrs["audio_channels"], 2)]
+    mode = "DROP FRAME" if attrs["drop_frame"] else "NON-DROP FRAME"
+    lines = [f"TITLE: {Path(film).stem[:70]}", f"FCM: {mode}"]
+    for row, *shot in zip(table.itertuples(), frames, frames[1:], strict=False):
+        record = [_timecode(frame, attrs) for frame in shot]
+        source = [_timecode(frame + attrs["start_frame"], attrs) for frame in shot]
+        lines += [
+            f"{(row.shot - 1) % 999 + 1:03}  {_reel(film):8} {channels:5} C        {' '.join(source + record)}",
+            f"* FROM CLIP NAME:  {_clip_name(row)}",
+            f"* FROM CLIP: {film}",
+            # With colons in either mode: OpenTimelineIO's reader, for one, skips others.
+            f"* LOC: {record[0].replace(';', ':')} {MARKERS[row.label]:7} {row.label or 'NONE'}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _timecode(frame: int, attrs: dict) -> str:
+    """SMPTE timecode of a frame of a film with these `attrs`; it begins again after 24 hours."""
+    return RationalTime(frame, attrs["rate"]).to_timecode(attrs["rate"], attrs["drop_frame"])
 
 
 def to_chapters(table: pd.DataFrame) -> str:
@@ -58,15 +117,15 @@ def to_chapters(table: pd.DataFrame) -> str:
 
 def to_page(table: pd.DataFrame) -> str:
     """One web page that needs no other file: the timeline, and a table with thumbnails to sort and to filter."""
-    rows = json.loads(table.to_json(orient="records"))
+    rows = records(table)
     for row, shot in zip(rows, table.itertuples(), strict=True):
         data = io.BytesIO()
         thumbnail(table, shot).save(data, "JPEG")
         row["thumbnail"] = "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
-    attrs = {name: value for name, value in table.attrs.items() if name != "folder"}
+    attrs = {name: value for name, value in table.attrs.items() if name not in ("folder", "name", "media")}
     data = json.dumps({"shots": rows, "colors": COLORS, "names": NAMES, "scale": SCALE, **attrs})
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    return template.replace("null /* the film */", data.replace("</", "<\\/"))
+    return template.replace("null /* the film */", data.replace("<", "\\u003c"))
 
 
 def clock(seconds: float) -> str:

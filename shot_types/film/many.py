@@ -1,8 +1,10 @@
 """Many films at once: `film.analyze` in worker processes on this machine, or on a Ray cluster."""
 
+import contextlib
 import functools
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -15,6 +17,7 @@ from ..classifier import choose_framework, load_classifier
 from ..files import VIDEO_SUFFIXES
 from ..pictures import FrameError
 from .analysis import analyze
+from .work import identity, own_name
 
 _classifier = functools.cache(load_classifier)  # once a process
 
@@ -35,13 +38,14 @@ def analyze_many(
     the Ray cluster at the address `cluster`; where that is None, the environment variable RAY_ADDRESS may name it.
     Every machine of a cluster needs this package, and the same paths to films and to `out`. What was finished before
     is not done again. `attrs["films"]` holds the `attrs` of each film, `attrs["failed"]` {path: why} of the others.
+    Films of one name in different folders have a number in the names of their results, and in the column `film`.
 
-    Raises FrameError if there are no films or two have the same name, ValueError if Ray is asked for and missing.
+    Raises FrameError if there are no films, ValueError if Ray is asked for and missing.
     """
-    films = _listed(paths)
-    check_names(films)
+    films = [*dict.fromkeys(_listed(paths))]
+    names = _own_names(films, Path(out))
     framework = framework or choose_framework(weights)  # here, so that a warning of it comes once
-    call = (Path(out).resolve(), framework, weights and Path(weights).resolve(), settings)
+    call = (Path(out).resolve(), framework, weights and Path(weights).resolve(), settings, names)
     cluster = cluster or os.environ.get("RAY_ADDRESS")
     answers = _on_ray(films, call, cluster) if cluster else _here(films, call, workers or os.cpu_count())
     tables, failed = {}, {}
@@ -51,10 +55,11 @@ def analyze_many(
             tqdm.write(f"error: {answer}", file=sys.stderr)
         else:
             tables[path] = answer
-    attrs = {"films": {path.stem: tables[path].attrs for path in films if path in tables}, "failed": failed}
-    for path, table in tables.items():
+    attrs = {"films": {tables[path].attrs["name"]: tables[path].attrs for path in films if path in tables}}
+    attrs["failed"] = failed
+    for table in tables.values():
+        table.insert(0, "film", table.attrs["name"])
         table.attrs = {}  # else pandas compares them
-        table.insert(0, "film", path.stem)
     table = pd.concat([tables.get(path) for path in films], ignore_index=True) if tables else pd.DataFrame()
     table.attrs = attrs
     return table
@@ -62,31 +67,46 @@ def analyze_many(
 
 def _listed(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     """The films of `paths`, or those below it where it is a folder; FrameError if there are none."""
+    if paths == "":
+        raise FrameError("an empty path; name films, or a folder of them")
     if isinstance(paths, str | Path):
-        where = Path(paths)
-        found = [path for path in sorted(where.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES]
-        paths = found if where.is_dir() else [where]
-        if not paths:
-            raise FrameError(f"{where}: no films in this folder; expected {', '.join(sorted(VIDEO_SUFFIXES))}")
+        paths = list_films(paths) if Path(paths).is_dir() else [paths]
     films = [Path(path).resolve() for path in paths]
     if not films:
         raise FrameError("no films are given; name some, or a folder of them")
     return films
 
 
-def check_names(films: Iterable[str | Path]) -> None:
-    """FrameError where two of `films` would have the same results in one folder."""
-    seen = set()
-    for path in map(Path, films):
-        if path.stem in seen:
-            raise FrameError(f"{path}: more than one film has this name; rename it, or choose another `out` for it")
-        seen.add(path.stem)
+def _own_names(films: list[Path], out: Path) -> dict[Path, str]:
+    """The names of the results of those films that share theirs with others among `films`."""
+    count, names = Counter(path.stem for path in films), {}
+    for path in films:
+        with contextlib.suppress(OSError):  # `analyze` says so
+            if count[path.stem] > 1:
+                names[path] = own_name(out, path, identity(path), names.values())
+    return names
 
 
-def _one(path: Path, out: Path, framework: str | None, weights: Path | None, settings: dict) -> pd.DataFrame | str:
+def list_films(folder: str | Path) -> list[Path]:
+    """Films below `folder`, sorted, hidden ones and those in hidden folders left out; FrameError where are none."""
+    folder = Path(folder)
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+        if not any(name.startswith(".") for name in path.relative_to(folder).parts)
+    ]
+    if not found:
+        raise FrameError(f"{folder}: no films in this folder; expected {', '.join(sorted(VIDEO_SUFFIXES))}")
+    return found
+
+
+def _one(
+    path: Path, out: Path, framework: str | None, weights: Path | None, settings: dict, names: dict[Path, str]
+) -> pd.DataFrame | str:
     """The table of one film, or why there is none."""
     try:
-        return analyze(path, _classifier(framework, weights), out, progress=False, **settings)
+        return analyze(path, _classifier(framework, weights), out, name=names.get(path), progress=False, **settings)
     except (ValueError, OSError) as error:
         return str(error)
     except Exception as error:

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageOps
 from ..files import write
 from ..labels import COLORS, SCALE, STEP
 from .exports import clock, to_chapters, to_edl, to_otio, to_page
-from .table import save, thumbnail
+from .table import beside, printable, save, thumbnail
 
 
 def summary(table: pd.DataFrame) -> pd.Series:
@@ -109,14 +109,15 @@ def lengths(table: pd.DataFrame) -> Figure:
 def compare(films: pd.DataFrame) -> Figure:
     """One bar a film, divided by the share of time of each class; `films` has the rows of `summary`."""
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.45 * len(films)), layout="constrained")
-    left = np.zeros(len(films))
+    left, rows = np.zeros(len(films)), range(len(films))
     for label in SCALE:
-        bars = axes.barh(films.index, films[label], left=left, color=COLORS[label], edgecolor="white", label=label)
+        bars = axes.barh(rows, films[label], left=left, color=COLORS[label], edgecolor="white", label=label)
         dark = label in ("ECS", "LS", "MS")
         words = [f"{label} {share:.0%}" if share >= 0.08 else "" for share in films[label]]
         axes.bar_label(bars, words, label_type="center", fontsize=8, color="white" if dark else "black")
         left += films[label].to_numpy(float)
     axes.invert_yaxis()
+    axes.set_yticks(rows, [printable(str(name)) for name in films.index], parse_math=False)  # names may have a $
     axes.set(xlim=(0, 1), xticks=[], xlabel="share of the time")
     axes.spines[:].set_visible(False)
     return figure
@@ -145,8 +146,8 @@ def contact_sheet(table: pd.DataFrame, width: int = 200) -> Image.Image:
 
 def export(table: pd.DataFrame) -> list[Path]:
     """Write all there is beside the table's CSV file, which takes over corrections too; returns the files."""
-    base = Path(table.attrs["folder"]) / Path(table.attrs["made_from"]["film"]).stem
-    save(table, f"{base}.csv")
+    csv = Path(table.attrs["folder"], f"{table.attrs['name']}.csv")
+    save(table, csv)
     files = {
         ".otio": otio.adapters.write_to_string(to_otio(table), "otio_json"),
         ".edl": to_edl(table),
@@ -159,8 +160,8 @@ def export(table: pd.DataFrame) -> list[Path]:
         files[f"_{draw.__name__}.png"] = _bytes(figure.savefig, "png", dpi=150)
         plt.close(figure)
     for end, data in files.items():
-        write(Path(f"{base}{end}"), data)
-    return [Path(f"{base}{end}") for end in (".csv", ".json", *files)]
+        write(beside(csv, end), data)
+    return [beside(csv, end) for end in (".csv", ".json", *files)]
 
 
 def _bytes(save_as, kind: str, **options) -> bytes:

@@ -1,23 +1,33 @@
-"""The table of a film, one row a shot: written, read back with what a person corrected, and work that was stopped.
+"""The table of a film, one row a shot: written, and read back with what a person corrected.
 
 Columns of a table:
-- `shot`: int, from 1. `start`, `end`: SMPTE timecode, drop-frame at 29.97 and 59.94 frames/s.
+- `shot`: int, from 1. `start`, `end`: SMPTE timecode.
 - `start_seconds`, `end_seconds`: from the first frame on. `seconds`: how long the shot is.
 - `label`: one of the five classes, or "" where nothing is to be seen (black, one colour). `confidence`: its
   probability, from 0 to 1. `ECS`, `CS`, `MS`, `FS`, `LS`: the probabilities, which are empty where nothing is seen.
 - `frames`: int, how many were classified. `agreement`: share of these, from 0 to 1, whose own label is the shot's.
 - `scale_at_start`, `scale_at_end`: labels of the first and the last third, where these differ; else "".
 - `thumbnail`: a file, from the table's folder on, or "".
+- Columns that a person added are kept behind these, as text.
 
-`attrs` of a table: `made_from` (film, weights, settings), `rate` (timecode frames/s), `start_frame` (number of the
-first one), `note` (what went wrong on the way), `work_seconds` (where the time went), `versions`, and `folder` (where
-the table lies, once it is in a file).
+`attrs` of a table: `made_from` (film, weights, settings), `rate` (timecode frames/s), `drop_frame` (whether timecode
+is drop-frame), `start_frame` (number of the first one), `audio_channels` (of the film; 0 without sound), `media` (where
+the film lies; in the JSON file from the table's folder on), `note` (what went wrong on the way), `work_seconds` (where
+the time went), `versions`, and, once the table is in a file, `folder` and `name` (where it lies, and that file's name
+without its ending).
 """
 
 import contextlib
+import csv
+import hashlib
+import io
+import itertools
 import json
-import shutil
+import locale
+import os
+import re
 from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
@@ -29,45 +39,181 @@ from ..labels import LABELS, SCALE
 from ..pictures import check_file
 
 TIMES = ["start_seconds", "end_seconds", "seconds"]
-NUMBERS = ["shot", *TIMES, "confidence", *SCALE, "frames", "agreement"]
-TEXTS = ["start", "end", "label", "scale_at_start", "scale_at_end", "thumbnail"]
-RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions")
+COUNTS = ["shot", "frames"]
+SHARES = ["confidence", *SCALE, "agreement"]
+NUMBERS = [*COUNTS, *TIMES, *SHARES]
+NAMED = ["label", "scale_at_start", "scale_at_end"]
+TIMECODES = ["start", "end"]
+TEXTS = [*TIMECODES, *NAMED, "thumbnail"]
+RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
+LATER = {"drop_frame": None, "audio_channels": 0, "media": None}  # not in the records of earlier versions
+LONGEST = 255  # bytes: what file systems take as a name
+FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?![\d.,]+$))")
+"""How a text begins that spreadsheets would compute; an apostrophe before it makes it plain text."""
 
 
 def save(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as CSV, and as JSON beside it, there with its `attrs`."""
-    record = {name: value for name, value in table.attrs.items() if name != "folder"}
-    record["shots"] = json.loads(table.to_json(orient="records"))
-    write(Path(path).with_suffix(".json"), json.dumps(record, indent=1) + "\n")
-    write(Path(path), table.to_csv(index=False))
+    """Write a table as CSV, and as JSON beside it, there with its `attrs`.
+
+    In the CSV file an apostrophe stands before texts that a spreadsheet would take for a formula; `load` removes it.
+    """
+    path = Path(path)
+    record = {name: value for name, value in table.attrs.items() if name not in ("folder", "name")}
+    if record.get("media"):
+        with contextlib.suppress(ValueError):  # another drive
+            record["media"] = Path(os.path.relpath(record["media"], path.parent.resolve())).as_posix()
+    record["shots"] = records(table)
+    texts = {name: table[name].map(_inert) for name in table.columns if name not in NUMBERS}
+    write(beside(path, ".json"), json.dumps(record, indent=1) + "\n")
+    write(path, table.assign(**texts).to_csv(index=False, header=list(map(_inert, table.columns))))
+
+
+def _inert(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
+
+
+def _as_written(cell: str) -> str:
+    """The opposite of `_inert`."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
+def records(table: pd.DataFrame) -> list[dict]:
+    """One dict a row, as JSON has it: None where nothing is known."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def load(path: str | Path) -> pd.DataFrame:
     """The table of a CSV file that `save` wrote, its JSON file beside it; a person may have changed labels.
 
+    Commas, semicolons or tabs, decimal points or commas, UTF-8, UTF-16 or what the system writes; columns may have
+    been moved and added, numbers rounded. These and the thumbnails are as in the JSON file, labels and added columns
+    as in the CSV file.
+
     A corrected label is not that of the highest probability. `confidence`, `agreement` and the scales at start and
-    end are empty there: they were said of another label. Raises FileNotFoundError or ValueError, naming the file.
+    end are empty there: they were said of another label. Raises FileNotFoundError or ValueError, naming the file, and
+    the line where one is wrong.
     """
     path = check_file(path)
-    try:
-        table = pd.read_csv(path, encoding="utf-8-sig", dtype=dict.fromkeys(TEXTS, "str")).dropna(how="all")
-        table[TEXTS] = table[TEXTS].fillna("")
-        table[NUMBERS] = table[NUMBERS].astype(float)
-        table = table.astype({"shot": int, "frames": int}).sort_values("shot", ignore_index=True)
-        if table.empty or table[TIMES].isna().to_numpy().any():
-            raise ValueError("rows or times are missing")
-    except (ValueError, KeyError) as error:
-        raise ValueError(
-            f"{path}: not a table of this program ({error}); change labels only, save with commas"
-        ) from error
-    table["label"] = table["label"].str.strip().str.upper()
-    for row in table[~table["label"].isin([*LABELS, ""])].itertuples():
-        raise ValueError(f"{path}: shot {row.shot} is labelled {row.label!r}; use {', '.join(SCALE)} or nothing")
+    record = _record(path)
+    shots, lines = record.pop("shots"), _lines(path)
+    if problem := check_rows(lines, shots):
+        raise ValueError(f"{path}, {problem}; change labels only, or move the table away and analyse the film again")
+    rows = {row["shot"]: row for _, row in lines}
+    rows = [rows[shot["shot"]] for shot in shots]
+    table = pd.DataFrame(shots)
+    added = [name for name in lines[0][1] if name not in table.columns]
+    table = table.assign(**{name: [row[name] for row in rows] for name in (*NAMED, *added)})
+    table = table.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(COUNTS, int) | dict.fromkeys(TEXTS, "str"))
     changed = corrected(table)
     table.loc[changed, ["confidence", "agreement"]] = np.nan
     table.loc[changed, ["scale_at_start", "scale_at_end"]] = ""
-    table.attrs = {**_record(path), "folder": str(path.parent)}
+    if record["drop_frame"] is None:
+        record["drop_frame"] = ";" in table["start"].iloc[0]
+    if record["media"]:
+        record["media"] = os.path.normpath(path.parent.resolve() / record["media"])
+    table.attrs = {**record, "folder": str(path.parent), "name": path.stem}
     return table
+
+
+def _lines(path: Path) -> list[tuple[int, dict]]:
+    """The rows of a CSV file, each with the number of its line; ValueError if it is none of this program."""
+    text, lines = _text(path.read_bytes()), []
+    for delimiter in ",;\t":
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        with _named_errors(path, reader):
+            names = [_as_written(name.strip()) for name in next(reader, [])]
+        if "label" in names:
+            break
+    wrong = [name for name in (*NUMBERS, *TEXTS) if name not in names]
+    wrong += [name for name in set(names) if name and names.count(name) > 1]
+    if wrong:
+        raise ValueError(
+            f"{path}, line 1: not a table of this program (missing or doubled: {', '.join(wrong)}); change labels only,"
+            " and save as CSV"
+        )
+    with _named_errors(path, reader):
+        line = reader.line_num + 1
+        for cells in reader:
+            row = [*itertools.zip_longest(names, cells, fillvalue="")]
+            if any(cell.strip() for name, cell in row if not name):
+                raise ValueError(f"{path}, line {line}: a cell without a column name; name it in line 1, or empty it")
+            if any(map(str.strip, cells)):
+                lines.append((line, {name: _as_written(cell) for name, cell in row if name}))
+            line = reader.line_num + 1
+    if not lines:
+        raise ValueError(f"{path}, line {line}: all rows are missing; move it away and analyse the film again")
+    return lines
+
+
+@contextlib.contextmanager
+def _named_errors(path: Path, reader) -> Iterator[None]:
+    try:
+        yield
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: not CSV ({error}); save it as CSV again") from error
+
+
+def _text(data: bytes) -> str:
+    """Text as spreadsheets save it."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    for encoding in ("utf-8-sig", locale.getencoding()):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    return data.decode("cp1252", "replace")
+
+
+def check_rows(lines: list[tuple[int, dict]], shots: list[dict]) -> str | None:
+    """What is wrong first, as "line 5: ...", with rows that a person may have edited; None if nothing is.
+
+    `lines`: the number of a line and its cells, as text; numbers and labels of rows that are right are put in their
+    place. `shots`: the rows as the analysis wrote them.
+    """
+    seen, known = {}, {shot["shot"]: shot for shot in shots}
+    for line, row in lines:
+        for name in NUMBERS:
+            text = row[name]
+            row[name] = _number(text)
+            if row[name] is None and (text.strip() or name not in SHARES):
+                return f"line {line}: {name} is {text!r}, which is no number"
+        number = row["shot"]
+        if number not in known:
+            return f"line {line}: shot {number} is none of the film's {len(shots)}"
+        if number in seen:
+            return f"line {line}: shot {number} is in line {seen[number]} already"
+        seen[number] = line
+        for name in NAMED:
+            row[name] = row[name].strip().upper()
+            if row[name] not in (*LABELS, ""):
+                return f"line {line}: {name} of shot {number} is {row[name]!r}; use {', '.join(SCALE)} or nothing"
+        for name, was in known[number].items():
+            if name in TIMECODES:
+                same = row[name].strip() == was
+            else:
+                same = name not in NUMBERS or None in (was, row[name]) or _shows(row[name], was)
+            if not same:
+                return f"line {line}: {name} of shot {number} is {row[name]}, and the analysis wrote {was}"
+    for shot in known:
+        if shot not in seen:
+            after = seen.get(shot - 1, lines[0][0] - 1)
+            return f"line {after + 1}: the row of shot {shot} is missing, which was here"
+    return None
+
+
+def _number(text: str) -> Decimal | None:
+    """A number as spreadsheets write it, with a decimal point or comma; None if it is none."""
+    text = re.sub(r"[\s']", "", text)
+    if "." in text and "," in text:  # the first is for thousands
+        text = text.replace(min(".,", key=text.rindex), "")
+    with contextlib.suppress(InvalidOperation):
+        number = Decimal(text.replace(",", "."))
+        return number if number.is_finite() else None
+    return None
+
+
+def _shows(number: Decimal, value: float) -> bool:
+    """Whether `number` may be `value` rounded, to one decimal at least."""
+    return abs(float(number) - value) <= 0.501 * 10.0 ** min(number.as_tuple().exponent, -1)
 
 
 def corrected(table: pd.DataFrame) -> np.ndarray:
@@ -78,11 +224,13 @@ def corrected(table: pd.DataFrame) -> np.ndarray:
 
 def _record(csv: Path) -> dict:
     """What the table in the file `csv` was made from."""
-    path = csv.with_suffix(".json")
+    path = beside(csv, ".json")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return {name: record[name] for name in RECORD}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        record = {name: record[name] for name in RECORD} | {name: record.get(name, LATER[name]) for name in LATER}
+        names = sorted((*NUMBERS, *TEXTS), key=list(record["shots"][0]).index)
+        return record | {"shots": [{name: shot[name] for name in names} for shot in record["shots"]]}
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path}: not there, or not the record of an analysis; move {csv.name} away and analyse the film again"
         ) from error
@@ -95,80 +243,21 @@ def thumbnail(table: pd.DataFrame, shot) -> Image.Image:
     return Image.new("RGB", (256, 144), "#888888")
 
 
-class Work:
-    """The results of one film in a folder, finished or not.
+def printable(text: str, mark: str = "\ufffd") -> str:
+    """`text` as one line of valid Unicode: `mark` stands for control characters, and for bytes that are no text."""
+    return "".join(character if character.isprintable() else mark for character in text)
 
-    Finished are NAME.csv, NAME.json and the folder NAME_shots with thumbnails. While the work goes on, NAME.part has a
-    line of JSON for what it is made from and one for each shot that is done, and thumbnails are in NAME.part_shots.
-    """
 
-    def __init__(self, folder: Path, name: str, made_from: dict):
-        """`made_from`: film, weights and settings, as JSON has them; results that were made from other are not ours."""
-        self.made_from = made_from
-        ends = (".csv", ".part", "_shots", ".part_shots")
-        self.csv, self.part, self.shots, self.part_shots = (folder / f"{name}{end}" for end in ends)
-        self.rows = self._unfinished()
-        """One dict a shot; None where no work with the same weights and settings was stopped."""
+def beside(csv: Path, end: str) -> Path:
+    """The file of results beside the table `csv`: its name with another end, shortened where that gets too long."""
+    stem = csv.stem
+    if len(os.fsencode(stem + end)) > LONGEST:
+        end = f"~{short_digest(stem)}{end}"
+        while len(os.fsencode(stem + end)) > LONGEST:
+            stem = stem[:-1]
+    return csv.with_name(stem + end)
 
-    def _unfinished(self) -> list[dict] | None:
-        rows = None
-        with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: the line at which the work was stopped
-            first, *lines = self.part.read_text(encoding="utf-8").splitlines()
-            if json.loads(first) == self.made_from:
-                rows = []
-                for line in lines:
-                    row = json.loads(line)
-                    if not isinstance(row, dict) or "taken" not in row:
-                        break
-                    rows.append(row)
-        return rows
 
-    def finished(self) -> pd.DataFrame | None:
-        """The table that lies there, if nothing is left to do; ValueError if a person corrected that of other work."""
-        table = self._same()
-        return table if table is not None and (self.rows is None or corrected(table).any()) else None
-
-    def _same(self) -> pd.DataFrame | None:
-        table = load(self.csv) if self.csv.exists() else None
-        if table is None or table.attrs["made_from"] == self.made_from:
-            return table
-        if corrected(table).any():
-            raise ValueError(
-                f"{self.csv}: has corrected labels and is from other weights, settings or film; move it away, or"
-                " choose another `out`"
-            )
-        return None
-
-    def begin(self) -> None:
-        """Make the files of unfinished work, or what of them is whole."""
-        if not self.rows:
-            shutil.rmtree(self.part_shots, ignore_errors=True)
-        self.part_shots.mkdir(parents=True, exist_ok=True)
-        self.rows = self.rows or []
-        write(self.part, "".join(json.dumps(line) + "\n" for line in (self.made_from, *self.rows)))
-
-    def add(self, rows: Iterator[dict]) -> None:
-        """Keep each row as it comes; its thumbnail, a name in `part_shots`, becomes that of the finished table."""
-        with self.part.open("a", encoding="utf-8") as file:
-            for row in rows:
-                if row["thumbnail"]:
-                    row["thumbnail"] = f"{self.shots.name}/{row['thumbnail']}"
-                print(json.dumps(row), file=file, flush=True)
-                self.rows.append(row)
-
-    def finish(self, attrs: dict) -> pd.DataFrame:
-        """Write the table of all rows and give it as it lies there; `attrs` are all but `made_from` and `folder`.
-
-        Raises ValueError where a person has meanwhile corrected the table of other work.
-        """
-        table = pd.DataFrame(self.rows).drop(columns="taken")
-        table.attrs = {"made_from": self.made_from, **attrs}
-        self._same()
-        if any(self.part_shots.iterdir()):  # not where an earlier run was stopped just after this
-            shutil.rmtree(self.shots, ignore_errors=True)
-            self.part_shots.rename(self.shots)
-        else:
-            self.part_shots.rmdir()
-        save(table, self.csv)
-        self.part.unlink(missing_ok=True)
-        return load(self.csv)
+def short_digest(name: str) -> str:
+    """Eight hexadecimal digits that tell a file name from others."""
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
