@@ -16,7 +16,7 @@ from tqdm import tqdm
 from .classifier import FRAMEWORKS, load_classifier
 from .files import replacing
 from .labels import NAMES, SCALE
-from .pictures import FrameError, list_pictures
+from .pictures import FrameError, find_pictures
 
 STATUS = (
     "The exit status is 0 when everything went well, 1 when a file failed or nothing could be done (the other files"
@@ -63,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
             warnings.showwarning = lambda message, *_: _complain(message)
             return args.run(args)
     except (ValueError, OSError) as error:
@@ -109,7 +110,7 @@ def _gather(paths: list[str], list_folder: Callable[[str], list[Path]]) -> list[
 
 def classify(args: argparse.Namespace) -> int:
     """Print one line a picture; write the table to `--out`, when it is complete, and heat maps to `--heatmaps`."""
-    files = _gather(args.paths, list_pictures)
+    files = _gather(args.paths, find_pictures)
     gradients = "pytorch" if args.heatmaps and not args.weights else None  # ONNX has none
     classifier = load_classifier(args.framework or gradients, args.weights)
     if args.heatmaps:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from .cards import WeightsError, other_source, read_card
 from .labels import LABELS, SCALE
-from .pictures import FrameError, list_pictures, load_frame
+from .pictures import FrameError, find_pictures, load_frame
 
 PLACES = [folder / "models" for folder in Path(__file__).resolve().parents[:2]]  # of a wheel, of a clone
 MODELS = next((folder for folder in PLACES if folder.is_dir()), PLACES[-1])
@@ -140,13 +140,16 @@ class Classifier:
         """Predictions in order, lazily: a few batches are in memory, however many pictures there are.
 
         With `on_error="skip"` a picture that cannot be read gives a Prediction whose label is None and whose
-        `error` says why.
+        `error` says why. Warns of files of a folder that are left out for their endings.
         """
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error is {on_error!r}; use 'raise' or 'skip'")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; give 1 or more")
-        xs = [xs] if _is_one(xs) else list_pictures(xs) if isinstance(xs, str | Path) else xs
+        xs = [xs] if _is_one(xs) else find_pictures(xs) if isinstance(xs, str | Path) else xs
+        return self._predictions(xs, batch_size, on_error)
+
+    def _predictions(self, xs: Iterable, batch_size: int, on_error: str) -> Iterator[Prediction]:
         read = self._read_ahead(xs, 2 * batch_size)
         while batch := list(itertools.islice(read, batch_size)):
             for _, frame in batch:
@@ -204,8 +207,10 @@ class Classifier:
 
 def _is_one(x) -> bool:
     if isinstance(x, str | Path):
-        return not Path(x).is_dir()
-    return isinstance(x, Image.Image) or (isinstance(x, np.ndarray) and x.ndim in (2, 3))
+        return x == "" or not Path(x).is_dir()
+    if isinstance(x, np.ndarray):
+        return x.ndim in (0, 2, 3)
+    return isinstance(x, Image.Image | bytes | bytearray) or not isinstance(x, Iterable)
 
 
 def _name(x, number: int) -> str:

@@ -8,11 +8,43 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"}
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"}
+# What FFmpeg's demuxers and muxers of films call their files, and what people do; not those of sound, pictures and
+# subtitles, and not .avs and the like, which name other files.
+VIDEO_ENDINGS = """
+    264 265 266 3g2 3gp 3gp2 3gpp amv apv asf avc avi bik bk2 cavs cdxl cpk dav dif divx dv dvr-ms evc f4v flc fli flm
+    flv gxf h261 h263 h264 h265 h266 h26l hevc imx ipu ism ismv ivf ivr kux lvf lxf m1v m2p m2t m2ts m2v m4v mj2 mjpeg
+    mjpg mk3d mkv mod mov moflex mp4 mpe mpeg mpg mpv mts mxf mxg nsv nut obu ogm ogv ogx paf psp qt rcv rm rmvb roq
+    ser smk swf tod tp trp ts ty ty+ usm vc1 viv vob vro vvc webm wm wmv wtv xesc xmv y4m
+"""
+VIDEO_SUFFIXES = {f".{ending}" for ending in VIDEO_ENDINGS.split()}
+
+
+def list_files(folder: str | Path, suffixes: Container[str]) -> list[Path]:
+    """Files below `folder` with one of `suffixes` (small letters, with dot), sorted; hidden files and folders left out.
+
+    A file of no bytes is one too.
+    """
+    return [path for path in _seen(folder) if path.suffix.lower() in suffixes]
+
+
+def left_out(folder: str | Path, taken: Iterable[Path]) -> str:
+    """Which endings the files below `folder` have besides those `taken`, with counts; "" if there are none."""
+    taken = set(taken)
+    counts = Counter(path.suffix.lower() or "without" for path in _seen(folder) if path not in taken)
+    return ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items()))
+
+
+def _seen(folder: str | Path) -> list[Path]:
+    folder = Path(folder)
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(name.startswith(".") for name in path.relative_to(folder).parts)
+    )
 
 
 @contextlib.contextmanager

@@ -4,43 +4,76 @@
 the same numbers in both. Every array is uint8 RGB of shape (height, width, 3).
 """
 
+import functools
+import io
+import struct
+import threading
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from .files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from .files import VIDEO_SUFFIXES, left_out, list_files
 
 MIN_SIDE = 16  # pixels: below this no person can see a shot scale either
 MAX_PIXELS = 180_000_000  # more would take over half a gigabyte for one picture
 BLACK = 24  # bars are darker than this (video black is 16 where a range flag was lost)
 TOLERANCE = 8  # grey levels by which coding noise moves a flat bar
+NO_PICTURES = {
+    "BUFR",
+    "EPS",
+    "FLI",
+    "GRIB",
+    "HDF5",
+    "IPTC",
+    "MPEG",
+    "WMF",
+}  # which Pillow knows, but reads not at all or in part
+JPEG_END = b"\xff\xd9"
+JPEG_ROWS = 18  # of one row of blocks, and two that wait for it
+PNG_PICTURE = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND"}
+_TURN = Image.Transpose
+UPRIGHT = {2: _TURN.FLIP_LEFT_RIGHT, 3: _TURN.ROTATE_180, 4: _TURN.FLIP_TOP_BOTTOM, 5: _TURN.TRANSPOSE}
+UPRIGHT |= {6: _TURN.ROTATE_270, 7: _TURN.TRANSVERSE, 8: _TURN.ROTATE_90}
+"""How a picture of each Exif orientation is turned and mirrored."""
 
 
 class FrameError(ValueError):
     """A picture, video or array that cannot be used; the message names it and says what to do."""
 
 
+@functools.cache
+def picture_suffixes() -> frozenset[str]:
+    """Endings of the formats that Pillow reads, in small letters with their dot."""
+    formats = {*Image.registered_extensions().values()} & {*Image.OPEN, "MPO"} - NO_PICTURES
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
+
+
 def list_pictures(folder: str | Path) -> list[Path]:
     """Picture files below `folder`, sorted, hidden ones left out; FrameError when there are none."""
-    folder = Path(folder)
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
-        if not any(name.startswith(".") for name in path.relative_to(folder).parts)
-    )
+    found = list_files(folder, picture_suffixes())
     if not found:
-        raise FrameError(f"{folder}: no pictures in this folder; expected {', '.join(sorted(PICTURE_SUFFIXES))}")
+        raise FrameError(f"{folder}: no pictures in this folder; expected files such as a.jpg, a.png or a.tif")
+    return found
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """As `list_pictures`, with a warning that counts by their endings the files that are left out."""
+    found = list_pictures(folder)
+    if others := left_out(folder, found):
+        warnings.warn(f"{folder}: files left out, as Pillow reads no such pictures: {others}", stacklevel=3)
     return found
 
 
 def check_file(path: str | Path) -> Path:
     """`path` as a Path if it is a file with something in it; FileNotFoundError or FrameError if not."""
+    if path == "":
+        raise FrameError("the path is empty; name a file")
     path = Path(path)
     if path.is_dir():
-        raise FrameError(f"{path}: is a folder, not a file; name a file in it")
+        raise FrameError(f"{path}: is a folder; name a file, or a folder with some that can be read")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
@@ -52,8 +85,9 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
     """Read a picture as a person would see it: uint8 RGB (height, width, 3).
 
     Exif rotation is applied, transparency lies on white, 16-bit pictures keep their brightness, and of an
-    animation the first frame counts. With `min_size` (height, width) a JPEG may be decoded at 1/2, 1/4 or
-    1/8 of its size, never below `min_size`, which is several times faster.
+    animation the first frame counts. What is damaged beside the picture (Exif data, text, profiles, the end marker of
+    a JPEG) does not matter. With `min_size` (height, width) a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size,
+    never below `min_size`, which is several times faster.
 
     Raises FileNotFoundError or FrameError, naming the file.
     """
@@ -61,15 +95,14 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
     if path.suffix.lower() in VIDEO_SUFFIXES:
         raise FrameError(f"{path}: a video, not a picture; take frames from it with video.read_video_frame")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise Image.DecompressionBombError
-                if min_size and image.format == "JPEG":
-                    turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # stored on its side
-                    image.draft(None, min_size if turned else min_size[::-1])
-                return to_rgb(image)
+        with _quiet:
+            try:
+                return _decode(path, min_size)
+            except (OSError, SyntaxError, ValueError):
+                mended = _mended(path.read_bytes())
+                if mended is None:
+                    raise
+                return _decode(io.BytesIO(mended), min_size)
     except Image.DecompressionBombError as error:
         limit = MAX_PIXELS // 1_000_000
         raise FrameError(f"{path}: more than {limit} million pixels declared; make it smaller first") from error
@@ -79,9 +112,88 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
         raise FrameError(f"{path}: the picture is damaged ({error}); get it again") from error
 
 
+class _Quiet:
+    """No warnings of Pillow while any thread reads; `warnings.catch_warnings` alone serves one thread at a time."""
+
+    def __init__(self):
+        self.lock, self.readers = threading.Lock(), 0
+
+    def __enter__(self):
+        with self.lock:
+            if not self.readers:
+                self.before = warnings.catch_warnings()
+                self.before.__enter__()
+                warnings.filterwarnings("ignore", module="PIL")
+            self.readers += 1
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.readers -= 1
+            if not self.readers:
+                self.before.__exit__(*error)
+
+
+_quiet = _Quiet()
+
+
+def _decode(file: Path | io.BytesIO, min_size: tuple[int, int] | None) -> np.ndarray:
+    with Image.open(file) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        if min_size and image.format == "JPEG":
+            image.draft(None, min_size if _orientation(image) >= 5 else min_size[::-1])  # stored on its side
+        return to_rgb(image)
+
+
+def _mended(data: bytes) -> bytes | None:
+    """A picture file that can be read, from one of which nothing is lost but its end or what lies beside the picture.
+
+    None where there is no such file to be had.
+    """
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        chunks, at = [data[:8]], 8
+        while at + 8 <= len(data):
+            size, kind = struct.unpack_from(">I4s", data, at)
+            chunk = data[at + 4 : at + 8 + size]
+            if kind in PNG_PICTURE:
+                chunks.append(struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)))
+            at += 12 + size
+        return b"".join(chunks)
+    if data.startswith(b"\xff\xd8") and _rows_lost(data) <= JPEG_ROWS:
+        return data + JPEG_END
+    return None
+
+
+def _rows_lost(data: bytes) -> int:
+    """How many rows a decoder does not reach that gets a JPEG file without its end."""
+    scan = data.rfind(b"\xff\xda")
+    count = data[scan + 4] if 0 < scan < len(data) - 4 else 0
+    with Image.open(io.BytesIO(data)) as image:
+        if image.info.get("progressive"):  # each scan is of the whole picture; the last ones add the finest detail only
+            return 0 if data[scan + 7 + 2 * count : scan + 8 + 2 * count] == b"\x10" else image.height
+        image.draft("YCbCr", image.size)  # in which no picture has the zeros of rows that are not reached
+        try:
+            image.load()
+        except OSError:
+            box = image.im.getbbox()
+            return image.height - box[3] if box else image.height
+        return image.height  # it is not the end that is missing
+
+
+def _orientation(image: Image.Image) -> int:
+    """As Exif data have it, from 1 to 8; 1 where they are damaged."""
+    try:
+        with _quiet:
+            orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # whatever Pillow raises of them, the picture is not concerned
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
 def to_rgb(image: Image.Image) -> np.ndarray:
     """A Pillow picture of any mode as uint8 RGB (height, width, 3), upright; see `read_image`."""
-    image = ImageOps.exif_transpose(image)
+    if (orientation := _orientation(image)) in UPRIGHT:
+        image = image.transpose(UPRIGHT[orientation])
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):

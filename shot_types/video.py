@@ -16,19 +16,8 @@ FORMATS = ",".join(sorted(av.formats_available - LISTS - {"image2", "image2pipe"
 """What may be read: no format whose files name other files or addresses, which FFmpeg would open."""
 PICTURES = {"adf", "bin", "ico", "idf", "tty", "xbin"}  # to FFmpeg, and text; besides those whose names end with _pipe
 STILLS = {"avif", "heic", "heim", "heis", "heix", "mif1"}  # of the brands of MP4 and its kin
-REDUCING = {
-    "amv",
-    "flv",
-    "h263",
-    "jpeg2000",
-    "mjpeg",
-    "mpeg1video",
-    "mpeg2video",
-    "mpeg4",
-    "msmpeg4",
-    "msmpeg4v2",
-    "wmv1",
-}
+REDUCING = {"amv", "flv", "h263", "jpeg2000", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4"}
+REDUCING |= {"msmpeg4v2", "wmv1"}
 """Decoders that can give less than the whole size; most others give a broken picture if they are asked to."""
 JUMP = 10.0  # seconds: a longer step of a clock that may jump is no still picture, as FFmpeg's own tool sees it
 FRAME_THREADS = av.codec.codec.Capabilities.frame_threads
@@ -192,7 +181,8 @@ class Video(contextlib.AbstractContextManager):
             if not head or head[-1][1] is None:
                 return
             start = head[-1][0] or 0
-            if self._key is not None and (len(head) > 1 or start > self._key + 1.5 * self._usual):
+            late = 6 if self._by_dts else 1.5  # frames; by decoding times, those that wait for others are late
+            if self._key is not None and (len(head) > 1 or start > self._key + late * self._usual):
                 start, head = self._key, [(self._key, None), *head]  # the first frames are damaged; they count
             if seconds > 0:
                 at = start + int(seconds / self.stream.time_base)
@@ -210,7 +200,6 @@ class Video(contextlib.AbstractContextManager):
     def _events(self) -> Iterator[tuple[int | None, av.VideoFrame | None]]:
         """Each frame and its time on the stream's clock; for one that is damaged, the time and None (too)."""
         context, errors, broken = self.stream.codec_context, 0, None
-        by_dts = self.container.format.name == "avi"  # it has no other times
         packets, sent, shown, self._key = self.container.demux(self.stream), deque(maxlen=64), None, None
         while True:
             try:
@@ -224,8 +213,8 @@ class Video(contextlib.AbstractContextManager):
             if packet is None:
                 break
             if packet.size and not packet.is_discard:  # as before the beginning that an edit list sets
-                time = packet.dts if packet.pts is None or by_dts else packet.pts
-                if broken or packet.is_corrupt:
+                time = packet.dts if packet.pts is None or self._by_dts else packet.pts
+                if broken:
                     yield time, None
                 broken, errors = None, 0
                 if self._key is None and (packet.is_keyframe or not self.clock_may_jump):
@@ -239,7 +228,7 @@ class Video(contextlib.AbstractContextManager):
                     yield sent[-min(len(sent), max(1, late))], None
                 continue
             for frame in frames:
-                shown = frame.dts if frame.pts is None or by_dts else frame.pts
+                shown = frame.dts if frame.pts is None or self._by_dts else frame.pts
                 if frame.is_corrupt:
                     yield shown, None
                 yield shown, frame
@@ -248,6 +237,11 @@ class Video(contextlib.AbstractContextManager):
         latest = max((time for time in sent if time is not None), default=None)
         if None not in (latest, shown) and latest > shown + 0.75 * self._usual:
             yield latest, None
+
+    @property
+    def _by_dts(self) -> bool:
+        """Whether the file has decoding times only, as AVI does."""
+        return self.container.format.name == "avi"
 
     @property
     def _usual(self) -> int:
@@ -281,14 +275,18 @@ class Video(contextlib.AbstractContextManager):
                     gap = round(self.end, 2)
                 else:
                     uneven += 1
-                if lost is not None and even > 4 * uneven and all(at < lost for at in self.damaged[-9:]):
+                if lost is not None and even > 4 * uneven + 8 and all(at < lost for at in self.damaged[-9:]):
                     self.damaged.append(lost)
                 lost = None
             length, last, frame.pts = frame.duration or usual, time, time
             shown = float(length * unit)
             rounded = abs(shown - self.frame_seconds) < unit  # as in files that count milliseconds
             self.end = float(time * unit) + (self.frame_seconds if rounded else shown)
+            if float(time * unit) < self.seconds < self.end - self.frame_seconds:
+                self.end = self.seconds  # MP4 has lengths in the order of decoding
             yield frame
+        if gap is not None and even > 4 * uneven + 8 and all(at < gap for at in self.damaged[-9:]):
+            self.damaged.append(gap)
 
     def picture(self, frame: av.VideoFrame, side: int | None = None) -> np.ndarray:
         """Upright, with square pixels; where it is larger, its shorter side reduced to `side` pixels.

@@ -117,6 +117,19 @@ def test_bad_files_raise_or_are_skipped_by_name(classifier, folder):
         list(classifier.predict_iter(files, batch_size=0))
 
 
+@pytest.mark.parametrize("wrong", ["", None, 5, b"a.jpg", np.zeros(3)])
+def test_what_is_no_picture_is_one_error(classifier, wrong):
+    with pytest.raises(FrameError, match=r"give a path|path is empty"):
+        classifier.predict(wrong)
+
+
+def test_files_of_a_folder_that_are_left_out_are_named(classifier, folder):
+    (folder / "notes.txt").touch()
+    for ask in (classifier.predict, lambda folder: list(classifier.predict_iter(folder))):
+        with pytest.warns(UserWarning, match=r"files left out.*: 1 \.txt"):
+            assert len(ask(folder)) == 7
+
+
 def test_unknown_framework_and_missing_weights(tmp_path, framework):
     with pytest.raises(WeightsError, match="'caffe' is unknown; use one of pytorch"):
         load_classifier("caffe")

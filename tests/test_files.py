@@ -2,9 +2,10 @@ import os
 import stat
 import threading
 
+import av
 import pytest
 
-from shot_types.files import file_sha256, replacing, write
+from shot_types.files import VIDEO_SUFFIXES, file_sha256, left_out, list_files, replacing, write
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
@@ -98,3 +99,29 @@ def test_what_cannot_be_written_is_named_as_it_was_given(tmp_path):
 def test_sha256_of_a_file(tmp_path):
     write(tmp_path / "abc", "abc")  # the first test vector of FIPS 180-2
     assert file_sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+FILMS = """3g2 3gp amv apv asf avi cavsvideo cdxl dhav dv evc f4v filmstrip film_cpk flv gxf h261 h263 h264 hevc hxvs
+imx ipu ismv ivf ivr kux lvf m4v mjpeg mov mp4 mpeg mpeg1video mpeg2video mpegts mpjpeg mxf mxg nsv nut obu ogv psp rm
+roq ser swf ty usm vc1 vivo vob vvc webm wtv xmv yuv4mpegpipe"""
+NO_FILMS = {"alp", "avif", "avs", "heic", "heif", "isma", "m4a", "m4b", "mka", "mks", "mpo", "ra", "wma", "xl"}
+
+
+def test_films_have_the_endings_that_ffmpeg_knows():
+    endings = set()
+    for name in FILMS.split():
+        for mode in "rw":
+            try:
+                endings |= av.ContainerFormat(name, mode).extensions
+            except ValueError:  # a format that is only read, or only written
+                continue
+    assert len(endings) > 60 and endings - NO_FILMS <= {suffix[1:] for suffix in VIDEO_SUFFIXES}
+
+
+def test_what_a_folder_holds_besides_is_counted(tmp_path):
+    for name in ("a.MKV", "b.txt", "deep/c.txt", "deep/README", ".hidden/d.mkv", "._a.mkv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = list_files(tmp_path, {".mkv"})
+    assert found == [tmp_path / "a.MKV"] and left_out(tmp_path, found) == "2 .txt, 1 without"
+    assert left_out(tmp_path / "deep", list_files(tmp_path / "deep", {".txt", ""})) == ""

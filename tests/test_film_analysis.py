@@ -1,14 +1,16 @@
+import re
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from conftest import ROOT, write_video
-from films import Brightness, scene, shots, start_python
+from films import Brightness, Stopped, scene, shots, start_python
 from PIL import Image
 
 from shot_types import SCALE, film, load_classifier
 from shot_types.film import analysis
-from shot_types.pictures import FrameError
+from shot_types.pictures import FrameError, list_pictures
 from shot_types.video import Video
 
 
@@ -171,6 +173,54 @@ def test_a_file_cut_short_is_analysed_up_to_there(tmp_path, capsys, suffix):
     assert table.attrs["note"] in capsys.readouterr().err
 
 
+def damaged(path, *numbers):
+    with av.open(str(path)) as file:
+        packets = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for position, size in (packets[number] for number in numbers):
+        data[position : position + size] = b"\xff" * size
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("after", [-1, 4])
+def test_damaged_packets_are_noted_with_their_times_also_after_a_stop(tmp_path, capsys, after):
+    path = write_video(tmp_path / "film.mp4", shots("LS", "MS", "ECS", "FS"), gop_size=6)
+    damaged(path, 12, 80)
+    if after > 0:
+        with pytest.raises(KeyboardInterrupt):
+            film.analyze(path, Stopped(after), tmp_path)
+    capsys.readouterr()
+    table = film.analyze(path, Brightness(), tmp_path)
+    assert table["label"].tolist() == ["LS", "MS", "ECS", "FS"] and table["end_seconds"].iloc[-1] > 4.9
+    times = [float(time) for time in re.findall(r"\d\.\d\d", table.attrs["note"])]
+    assert min(times) == pytest.approx(0.5, abs=0.2) and max(times) == pytest.approx(80 / 24, abs=0.2)
+    assert capsys.readouterr().err.count("damaged or missing") == 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "tag", "start"),
+    [
+        (Fraction(30000, 1001), "01:00:00:00", 108000),
+        (Fraction(30000, 1001), "01:00:00;00", 107892),
+        (Fraction(60000, 1001), "01:00:00:00", 216000),
+        (Fraction(60000, 1001), "01:00:00;00", 215784),
+        (Fraction(25), "01:00:00:00", 90000),
+    ],
+)
+def test_a_film_keeps_its_timecode_with_dropped_numbers_or_without(tmp_path, rate, tag, start):
+    path = write_video(tmp_path / "film.mov", [scene("LS", 0, 46, 80)] * 12, rate=rate, timecode=tag)
+    table = film.analyze(path, Brightness(), tmp_path)
+    assert table["start"].tolist() == [tag] and table.attrs["start_frame"] == start
+
+
+def test_a_film_too_small_to_be_seen_is_refused_before_the_work(tmp_path):
+    path = write_video(tmp_path / "small.mp4", [scene("LS", 0, 90, 8)] * 3)
+    with pytest.raises(FrameError, match=r"small\.mp4: 8 x 90 pixels are too few"):
+        film.analyze(path, Brightness(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_in_which_no_frame_can_be_read(path, tmp_path):
     data = bytearray(path.read_bytes())
     at = data.index(b"mdat") + 4
@@ -218,7 +268,7 @@ def test_memory_does_not_grow_with_the_film(tmp_path):
 def test_accuracy_of_the_parts(tmp_path):
     """42 shots of the example pictures in different crops: hard cuts, and every tenth one a dissolve."""
     classifier = load_classifier("onnx")
-    answers = classifier.predict(ROOT / "examples")
+    answers = classifier.predict(list_pictures(ROOT / "examples"))
     # Where it hesitates, its answer changes from crop to crop and says nothing about the analysis of films.
     pictures = [Image.open(answer.source).convert("RGB") for answer in answers if answer.confidence > 0.7]
     assert len({answer.label for answer in answers if answer.confidence > 0.7}) >= 3

@@ -1,6 +1,7 @@
 """Rooms import from those below them alone, and a framework or a reader of films is imported in one room."""
 
 import ast
+import sys
 
 import pytest
 from conftest import ROOT
@@ -64,7 +65,7 @@ def test_films_are_read_in_one_room_and_each_framework_in_its_own(file):
         here = own[0] == "training" or own == (f"{framework}.py",)
         assert here or not packages & outside
     if own == ("pictures.py",):
-        assert outside - {"shot_types"} <= {"PIL", "numpy", "pathlib", "warnings"}
+        assert outside - {"shot_types"} - sys.stdlib_module_names <= {"PIL", "numpy"}
 
 
 def test_a_picture_is_classified_without_what_films_tables_and_training_need():

@@ -1,10 +1,12 @@
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from conftest import textured
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from shot_types import pictures
 from shot_types.pictures import FrameError
@@ -194,7 +196,7 @@ def test_whatever_a_reader_of_pillow_raises_names_the_file(tmp_path, picture, mo
     def broken(*_):
         raise error("broken")
 
-    monkeypatch.setattr(Image.Image, "getexif", broken)
+    monkeypatch.setattr(Image.Image, "load", broken)
     with pytest.raises(FrameError, match="the picture is damaged"):
         pictures.read_image(picture)
 
@@ -230,3 +232,96 @@ def test_wrong_arrays(array):
 def test_other_types_are_refused():
     with pytest.raises(FrameError, match="int: give a path"):
         pictures.load_frame(7, 96, 160)
+
+
+# What is damaged beside the picture
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}])
+@pytest.mark.parametrize("lost", [1, 2, 12])
+def test_a_jpeg_without_its_last_bytes_is_read(tmp_path, options, lost):
+    path, rgb = tmp_path / "cut.jpg", textured(240, 320).copy()
+    rgb[-40:] = 0  # a bar
+    Image.fromarray(rgb).save(path, quality=90, **options)
+    whole, data = pictures.read_image(path), path.read_bytes()
+    path.write_bytes(data[:-lost])
+    assert np.abs(pictures.read_image(path).astype(int) - whole).mean() < 1
+    assert pictures.read_image(path, (60, 80)).shape[0] < 240
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(FrameError, match=r"cut\.jpg: the picture is damaged"):
+        pictures.read_image(path)
+
+
+def png(path, **options):
+    Image.new("RGB", (64, 48), RED).save(path, **options)
+    return path
+
+
+def test_a_png_with_much_beside_its_picture_is_read(tmp_path):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("comment", "x" * (3 << 20), zip=True)
+    for name, options in (("text", {"pnginfo": text}), ("profile", {"icc_profile": bytes(3 << 20)})):
+        assert same(pictures.read_image(png(tmp_path / f"{name}.png", **options)), RED)
+
+
+@pytest.mark.parametrize("kind", [b"IHDR", b"tEXt", b"iCCP", b"eXIf", b"IEND"])
+def test_a_wrong_checksum_outside_the_picture_does_not_matter(tmp_path, kind):
+    text, exif = PngImagePlugin.PngInfo(), Image.Exif()
+    text.add_text("comment", "x")
+    exif[0x0112] = 6
+    path = png(tmp_path / "a.png", pnginfo=text, icc_profile=bytes(99), exif=exif)
+    data = bytearray(path.read_bytes())
+    at = data.index(kind)
+    data[at + 4 + int.from_bytes(data[at - 4 : at], "big")] ^= 255
+    path.write_bytes(data)
+    rgb = pictures.read_image(path)
+    assert rgb.shape == (64, 48, 3) and same(rgb, RED)
+
+
+def test_a_png_that_ends_within_its_picture_is_damaged(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(textured(48, 64)).save(path)
+    path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(FrameError, match=r"a\.png: the picture is damaged"):
+        pictures.read_image(path)
+
+
+def test_damaged_exif_data_give_the_picture_without_a_warning(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    paths = [tmp_path / f"{number}.jpg" for number in range(60)]
+    Image.fromarray(textured(48, 64)).save(paths[0], exif=exif)
+    data = bytearray(paths[0].read_bytes())
+    at = data.index(b"Exif\0\0") + 10
+    for number, path in enumerate(paths):
+        data[at : at + 4] = (b"\xff\xff\xff\x7f", b"\x10\0\0\0", b"\0\0\0\x08")[number % 3]
+        path.write_bytes(data)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with ThreadPoolExecutor(4) as pool:
+            assert {tuple(sorted(rgb.shape)) for rgb in pool.map(pictures.read_image, paths)} == {(3, 48, 64)}
+        warnings.warn("heard", stacklevel=1)
+    assert [str(warning.message) for warning in caught] == ["heard"]
+
+
+# Folders
+
+
+def test_folders_give_every_format_that_is_read_and_say_what_is_left_out(tmp_path):
+    folder = tmp_path / "all"
+    folder.mkdir()
+    for suffix in ("jfif", "jpe", "tga", "jp2", "ico", "pgm", "pnm", "dib", "pcx", "sgi", "mpo", "qoi"):
+        Image.new("L" if suffix == "pgm" else "RGB", (64, 48), "red" if suffix != "pgm" else 90).save(
+            folder / f"a.{suffix}"
+        )
+    for name in ("b.mp4", "c.pdf", "d.txt", "e.txt"):
+        (folder / name).touch()
+    assert len(pictures.list_pictures(folder)) == 12
+    assert all(pictures.read_image(path).ndim == 3 for path in pictures.list_pictures(folder))
+    with pytest.warns(UserWarning, match=r"all: files left out.*: 1 \.mp4, 1 \.pdf, 2 \.txt$"):
+        assert len(pictures.find_pictures(folder)) == 12
+
+
+def test_an_empty_path_is_none():
+    with pytest.raises(FrameError, match="path is empty"):
+        pictures.load_frame("", 96, 160)

@@ -1,10 +1,12 @@
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from conftest import write_video
+from conftest import textured, write_video
+from PIL import Image
 
 from shot_types import pictures
 from shot_types import video as films
@@ -135,3 +137,211 @@ def test_a_video_without_frames(tmp_path):
         container.mux(stream.encode())
     with pytest.raises(FrameError, match=r"sound\.mp4: no video stream"):
         films.read_video_frame(sound, seconds=0)
+
+
+AVI = """amv asv1 cinepak cljr ffvhuff flv h263p huffyuv jpegls magicyuv msmpeg4 msmpeg4v2 msvideo1 png r210 speedhq
+svq1 targa utvideo v210 v308 v410 wmv1 wmv2 y41p yuv4"""
+MKV = """ffv1 jpeg2000 libsvtav1 libx264 libx265 libvpx libvpx-vp9 mjpeg mpeg1video mpeg2video mpeg4 prores_ks rawvideo
+snow"""
+MOV = "avrp dnxhd dxv gif qtrle sgi tiff"
+ENCODERS = {codec: suffix for suffix, codecs in (("avi", AVI), ("mkv", MKV), ("mov", MOV)) for codec in codecs.split()}
+
+
+@pytest.mark.parametrize("codec", ENCODERS)
+def test_reduced_decoding_gives_the_picture_of_whole_decoding(tmp_path, codec):
+    path = tmp_path / f"film.{ENCODERS[codec]}"
+    formats = av.Codec(codec, "w").video_formats
+    options = {"dnxhd": {"profile": "dnxhr_lb"}, "libsvtav1": {"preset": "12"}}.get(codec, {"b": "20000000"})
+    pix_fmt = formats[0].name if formats and codec != "dnxhd" else "yuv422p" if codec == "dnxhd" else "yuv420p"
+    write_video(path, [textured(720, 256), textured(720, 256, 1)], 25, codec, pix_fmt=pix_fmt, options=options)
+    seen = []
+    for least in (None, 360):
+        with films.Video(path, least) as opened:
+            frames = list(opened.decode(0))
+            seen.append([np.asarray(Image.fromarray(opened.picture(frame, 64)), int) for frame in frames])
+            reduced = frames[0].height == 360
+    assert len(seen[0]) == len(seen[1]) == 2 and reduced == (opened.stream.codec_context.name in films.REDUCING)
+    assert max(np.abs(whole - small).mean() for whole, small in zip(*seen, strict=True)) < 4
+
+
+def two_streams(path, first, second, flag=None):
+    """A file of two video streams, each (frames, codec, pix_fmt)."""
+    with av.open(str(path), "w") as file:
+        streams = []
+        for frames, codec, pix_fmt in (first, second):
+            stream = file.add_stream(codec, rate=24)
+            stream.height, stream.width = frames[0].shape[:2]
+            stream.pix_fmt = pix_fmt
+            streams.append(stream)
+        if flag:
+            streams[0].disposition = flag
+        for stream, (frames, *_) in zip(streams, (first, second), strict=True):
+            for rgb in frames:
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+            file.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov"])
+def test_the_film_is_the_largest_stream_that_is_no_cover(tmp_path, suffix):
+    film = [np.full((96, 160, 3), 90, np.uint8)] * 24, "libx264", "yuv420p"
+    preview = [np.full((48, 80, 3), 200, np.uint8)] * 24, "libx264", "yuv420p"
+    cover = [np.full((200, 200, 3), 200, np.uint8)], "mjpeg", "yuvj420p"
+    picture = av.stream.Disposition.attached_pic
+    for number, (first, flag) in enumerate(((preview, None), (cover, picture))):
+        path = two_streams(tmp_path / f"{number}.{suffix}", first, film, flag)
+        assert same(films.read_video_frame(path, frame=20), 90)
+
+
+def test_a_song_with_a_cover_is_no_film(tmp_path):
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as file:
+        audio, cover = file.add_stream("aac", rate=48000), file.add_stream("mjpeg", rate=25)
+        cover.height, cover.width, cover.pix_fmt = 96, 160, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        file.mux(cover.encode(av.VideoFrame.from_ndarray(SHADES[9], format="rgb24")))
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 48000
+        for part in (audio.encode(frame), audio.encode(), cover.encode()):
+            file.mux(part)
+    with pytest.raises(FrameError, match=r"song\.mp4: no video stream"):
+        films.Video(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "webp", "avif", "bmp", "ppm", "jp2", "ico", "tga"])
+def test_a_picture_is_no_film_whatever_its_name(tmp_path, suffix):
+    path = tmp_path / f"picture.{suffix}"
+    Image.fromarray(SHADES[20]).save(path)
+    named = path.rename(tmp_path / "film.mp4") if suffix != "tga" else path  # of which only the name tells
+    with pytest.raises(FrameError, match=rf"{named.name}: a (playlist or a )?picture.*shot-types classify"):
+        films.Video(named)
+
+
+LISTS = {
+    "list.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{}\n#EXT-X-ENDLIST\n",
+    "list.mp4": "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{}\n#EXT-X-ENDLIST\n",
+    "joined.mp4": "ffconcat version 1.0\nfile '{}'\n",
+    "session.mp4": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+    "frame%03d.png": "",
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_other_files_opens_none_of_them(tmp_path, name):
+    write_video(tmp_path / "film.ts", SHADES[:3])
+    Image.fromarray(SHADES[20]).save(tmp_path / "frame001.png")
+    (tmp_path / name).write_text(LISTS[name].format("film.ts") or "nothing")
+    with pytest.raises(FrameError, match=rf"{name}: (a playlist or a picture|not a video)"):
+        films.Video(tmp_path / name)
+
+
+MATRICES = {  # rows a b and c d, and what each makes of the stored picture
+    "mirrored": ((-1, 0, 0, 1), lambda rgb: rgb[:, ::-1]),
+    "on its head, mirrored": ((1, 0, 0, -1), lambda rgb: rgb[::-1]),
+    "turned right": ((0, 1, -1, 0), lambda rgb: np.rot90(rgb, -1)),
+    "turned round": ((-1, 0, 0, -1), lambda rgb: np.rot90(rgb, 2)),
+    "turned left": ((0, -1, 1, 0), lambda rgb: np.rot90(rgb)),
+    "turned right, mirrored": ((0, 1, 1, 0), lambda rgb: np.rot90(rgb, -1)[:, ::-1]),
+    "turned left, mirrored": ((0, -1, -1, 0), lambda rgb: np.rot90(rgb)[:, ::-1]),
+}
+
+
+@pytest.mark.parametrize("way", MATRICES)
+def test_display_matrices_turn_and_mirror(tmp_path, way):
+    (a, b, c, d), expected = MATRICES[way]
+    stored = np.full((96, 160, 3), 60, np.uint8)
+    stored[:48, :80], stored[:48, 80:] = 220, 140
+    path = write_video(tmp_path / "film.mp4", [stored] * 3)
+    data, one = path.read_bytes(), 1 << 16
+    matrix, other = (
+        b"".join(
+            value.to_bytes(4, "big", signed=True) for value in (a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+        )
+        for a, b, c, d in ((1, 0, 0, 1), (a, b, c, d))
+    )
+    at = data.index(matrix, data.index(b"tkhd"))
+    path.write_bytes(data[:at] + other + data[at + 36 :])
+    seen, right = films.read_video_frame(path, frame=1), expected(stored)
+    assert seen.shape == right.shape and np.abs(seen.astype(int) - right).mean() < 3
+
+
+def times(path):
+    with films.Video(path) as opened:
+        return [frame.time for frame in opened.decode(0)], opened
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("avi", "libx264"), ("avi", "mpeg4"), ("h264", "libx264"), ("mkv", "libx264")]
+)
+def test_times_count_from_the_first_frame_shown(tmp_path, suffix, codec):
+    path = write_video(tmp_path / f"film.{suffix}", SHADES, codec=codec, options={"bf": "2"})
+    seen, opened = times(path)
+    assert seen == pytest.approx([number / 24 for number in range(60)], abs=0.001) and not opened.damaged
+    assert opened.end == pytest.approx(2.5, abs=0.002)
+
+
+def part(path, clock, codec="mpeg2video"):
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 96, 160, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 25)
+        for number, rgb in enumerate(SHADES[:50]):
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts, frame.time_base = 25 * clock + number, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("clocks", [(10, 1000, 40), (1000, 10, 2000)])
+@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+def test_a_clock_that_jumps_goes_on_by_the_length_of_a_frame(tmp_path, clocks, suffix):
+    path = tmp_path / f"film.{suffix}"
+    path.write_bytes(b"".join(part(tmp_path / f"part.{suffix}", clock) for clock in clocks))
+    seen, opened = times(path)
+    assert len(seen) >= 147 and opened.jumped and opened.end == pytest.approx(6, abs=0.15)
+    assert np.diff(seen) == pytest.approx(np.full(len(seen) - 1, 0.04), abs=0.05)
+
+
+def test_still_pictures_and_frames_of_various_lengths_are_no_jump_and_no_damage(tmp_path):
+    for suffix in ("mp4", "mkv", "ts"):
+        path = write_video(tmp_path / f"slides.{suffix}", [SHADES[5], SHADES[50], SHADES[20]], seconds=[0, 4, 12.5])
+        seen, opened = times(path)
+        assert seen == pytest.approx([0, 4, 12.5], abs=0.01) and not opened.damaged and not opened.jumped
+        assert opened.end == pytest.approx(12.54, abs=0.02)
+
+
+def damage(path, which, fill=b"\xff"):
+    """Overwrite these packets of the picture."""
+    with av.open(str(path)) as file:
+        packets = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for position, size in (packets[number] for number in which):
+        data[position : position + size] = fill * size
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("which", [[0], [30], [20, 33, 34, 50], [59]])
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        ("mp4", "libx264"),
+        ("avi", "mpeg4"),
+        ("mov", "prores_ks"),
+        ("mxf", "mpeg2video"),
+        ("mkv", "mjpeg"),
+        ("ts", "mpeg2video"),
+    ],
+)
+def test_damaged_packets_cost_the_frames_around_them(tmp_path, suffix, codec, which):
+    pix_fmt = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
+    options = {"pix_fmt": pix_fmt, "gop_size": 6, "max_b_frames": 0}
+    noise = [textured(96, 160, number) for number in range(60)]
+    path = write_video(tmp_path / f"film.{suffix}", noise, 25, codec, **options)
+    damage(path, which)
+    seen, opened = times(path)
+    swallowed = suffix in ("ts", "mkv", "mxf") and which in ([0], [59])  # by the container: as if they had never been
+    assert len(seen) > 40 and opened.end == pytest.approx(2.4, abs=0.31 if swallowed else 0.21)
+    if not swallowed:
+        for number in which:
+            assert any(abs(at - number / 25) < 0.1 for at in opened.damaged), opened.damaged

@@ -28,7 +28,7 @@ from scenedetect.common import FrameTimecode, Timecode
 from tqdm import tqdm
 
 from ..labels import LABELS, SCALE
-from ..pictures import FrameError, check_file, trim_bars
+from ..pictures import MIN_SIDE, FrameError, check_file, trim_bars
 from ..video import Frame, Video
 from .work import Work, identity, own_name
 
@@ -79,23 +79,22 @@ def analyze(
     made_from |= {"options": options, "every": every, "most": most}
     if name is None and (name := own_name(Path(out), path, made_from)) != path.stem:
         tqdm.write(f"note: {path}: another film has its name in {out}; its results are {name}.csv ...", file=sys.stderr)
-    work, media = (
-        Work(Path(out), name, json.loads(json.dumps(made_from, default=str))),
-        path.parent.resolve() / path.name,
-    )
+    media = path.parent.resolve() / path.name
+    work = Work(Path(out), name, json.loads(json.dumps(made_from, default=str)))
     finished = work.finished()
     if finished is not None:
         finished.attrs["media"] = str(media)
         return finished
-    with Video(path, MIN_HEIGHT) as video, work.begin():
+    with Video(path, MIN_HEIGHT) as video:
         run = _Pass(video, finder, classifier, round(every * MICRO), most, progress)
-        work.add(run.rows(work.rows, work.part_shots))
-        seconds = {name: round(value, 3) for name, value in run.seconds.items()}
-        versions = {module.__name__: module.__version__ for module in (scenedetect, np, pd)}
-        versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
-        attrs = {"rate": run.rate, "drop_frame": run.drop_frame, "start_frame": run.start_frame, "media": str(media)}
-        attrs |= {"audio_channels": run.audio_channels, "note": run.note}
-        return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
+        with work.begin():
+            work.add(run.rows(work.rows, work.part_shots))
+            seconds = {name: round(value, 3) for name, value in run.seconds.items()}
+            versions = {module.__name__: module.__version__ for module in (scenedetect, np, pd)}
+            versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
+            attrs = {"rate": run.rate, "drop_frame": run.drop_frame, "start_frame": run.start_frame}
+            attrs |= {"media": str(media), "audio_channels": run.audio_channels, "note": run.note}
+            return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
 
 
 def _detector(name: str, options: dict):
@@ -148,6 +147,10 @@ class _Pass:
     """One pass over an open video, from the first shot that is not done to the end. Times are whole microseconds."""
 
     def __init__(self, video: Video, finder, classifier, every: int, most: int, progress: bool | None):
+        height, width = video.shape
+        if min(height, width) < MIN_SIDE:
+            wanted = f"{MIN_SIDE} x {MIN_SIDE}"
+            raise FrameError(f"{video.path}: {width} x {height} pixels are too few; give at least {wanted}")
         self.video, self.finder, self.classifier, self.every, self.most = video, finder, classifier, every, most
         self.hidden = None if progress is None else not progress
         self.seconds, self.note = {"decoding": 0.0, "cut detection": 0.0, "classifying": 0.0}, ""
@@ -157,6 +160,7 @@ class _Pass:
         self.start_frame, self.drop_frame = 0, self.rate in DROPPING
         with contextlib.suppress(ValueError, StopIteration):
             tag = next(filter(None, tags))
+            tag = tag if self.drop_frame else tag.replace(";", ":")  # nothing is dropped at such a rate
             self.start_frame = int(RationalTime.from_timecode(tag, self.rate).value)
             self.drop_frame = self.drop_frame and ";" in tag
         sound = video.container.streams.audio

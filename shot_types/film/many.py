@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..classifier import choose_framework, load_classifier
-from ..files import VIDEO_SUFFIXES
+from ..files import VIDEO_SUFFIXES, left_out, list_files
 from ..pictures import FrameError
 from .analysis import analyze
 from .work import identity, own_name
@@ -88,16 +89,15 @@ def _own_names(films: list[Path], out: Path) -> dict[Path, str]:
 
 
 def list_films(folder: str | Path) -> list[Path]:
-    """Films below `folder`, sorted, hidden ones and those in hidden folders left out; FrameError where are none."""
-    folder = Path(folder)
-    found = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
-        if not any(name.startswith(".") for name in path.relative_to(folder).parts)
-    ]
+    """Films below `folder`, sorted, hidden ones left out; FrameError where are none.
+
+    Warns of other files, counted by their endings.
+    """
+    found = list_files(folder, VIDEO_SUFFIXES)
     if not found:
-        raise FrameError(f"{folder}: no films in this folder; expected {', '.join(sorted(VIDEO_SUFFIXES))}")
+        raise FrameError(f"{folder}: no films in this folder; expected files such as a.mp4, a.mkv or a.mov")
+    if others := left_out(folder, found):
+        warnings.warn(f"{folder}: files left out, as no films have such endings: {others}", stacklevel=4)
     return found
 
 
