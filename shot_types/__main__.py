@@ -169,7 +169,7 @@ def film(args: argparse.Namespace) -> int:
             _complain(error)
             continue
         shots, seconds = shots + len(table), seconds + table["seconds"].sum()
-        columns = ["shot", "start", "end", "seconds", "label", "confidence", "agreement"]
+        columns = ["shot", "start", "end", "seconds", "label", "confidence", "agreement", "check"]
         print(table[columns].to_string(index=False, na_rep="", float_format="%.2f"))
         print(f"shots: {len(table)}, {table['seconds'].mean():.2f} seconds on average; in {args.out}:")
         print(", ".join(_line(file.name) for file in files))

@@ -12,6 +12,7 @@ from films import Brightness, Level, Stopped, shots, start_python
 
 from shot_types import film
 from shot_types.film import work
+from shot_types.film.table import save
 
 
 @pytest.fixture
@@ -262,3 +263,22 @@ def test_stopped_work_goes_on_where_seeking_is_coarse(tmp_path, suffix):
     with pytest.raises(KeyboardInterrupt):
         film.analyze(path, Stopped(after=4), tmp_path)
     pd.testing.assert_frame_equal(film.analyze(path, Brightness(), tmp_path), expected)
+
+
+def test_unsure_shots_are_to_be_checked_until_somebody_has(path, tmp_path):
+    classifier = Brightness()
+    assert film.analyze(path, classifier, tmp_path / "sure")["check"].tolist() == [0] * 4
+    classifier.card["unsure below"] = 0.93  # it answers with 0.92
+    table = film.analyze(path, classifier, tmp_path)
+    assert table["check"].tolist() == [1] * 4
+    table.loc[1, "check"], table.loc[2, "label"] = 0, "CS"
+    save(table, tmp_path / "film.csv")
+    assert film.load(tmp_path / "film.csv")["check"].tolist() == [1, 0, 0, 1]
+    lines = (tmp_path / "film.csv").read_text().splitlines()
+    place = lines[0].split(",").index("check")
+    for cell, said in (("7", "line 2: check is 7; use 1 or 0"), ("yes", "line 2: check is 'yes', which is no number")):
+        cells = lines[1].split(",")
+        cells[place] = cell
+        (tmp_path / "film.csv").write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]))
+        with pytest.raises(ValueError, match=said):
+            film.load(tmp_path / "film.csv")

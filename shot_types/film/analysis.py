@@ -74,7 +74,7 @@ def analyze(
         raise ValueError(f"min_shot {min_shot}, every {every}, most {most}: give seconds above 0, and 4 or more frames")
     options = {"min_scene_len": float(min_shot), **(options or {})}
     finder = _detector(detector, options)
-    weights = {key: classifier.card.get(key) for key in ("network", "sha256", "temperature")}
+    weights = {key: classifier.card.get(key) for key in ("network", "sha256", "temperature", "unsure below")}
     made_from = {**identity(path), "weights": weights, "detector": detector}
     made_from |= {"options": options, "every": every, "most": most}
     if name is None and (name := own_name(Path(out), path, made_from)) != path.stem:
@@ -255,10 +255,11 @@ class _Pass:
         row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
         row |= {"label": "", "confidence": None, **dict.fromkeys(SCALE), "frames": len(seen), "agreement": None}
-        row |= {"scale_at_start": "", "scale_at_end": "", "thumbnail": ""}
+        row |= {"check": 0, "scale_at_start": "", "scale_at_end": "", "thumbnail": ""}
         if seen:
             with self._clock("classifying"):
                 row |= _scale(self.classifier.predict_proba([sample.rgb for sample in seen]))
+            row["check"] = int(row["confidence"] < self.classifier.card.get("unsure below", 0))
         if samples:
             middle = min(seen or samples, key=lambda sample: abs(2 * sample.time - start - end))
             row["thumbnail"] = f"{number:04d}.jpg"

@@ -6,6 +6,8 @@ Columns of a table:
 - `label`: one of the five classes, or "" where nothing is to be seen (black, one colour). `confidence`: its
   probability, from 0 to 1. `ECS`, `CS`, `MS`, `FS`, `LS`: the probabilities, which are empty where nothing is seen.
 - `frames`: int, how many were classified. `agreement`: share of these, from 0 to 1, whose own label is the shot's.
+- `check`: 1 where the confidence is lower than the weights' card says is sure (`unsure below`), else 0: the shots to
+  look at first. Who has looked may write 0.
 - `scale_at_start`, `scale_at_end`: labels of the first and the last third, where these differ; else "".
 - `thumbnail`: a file, from the table's folder on, or "".
 - Columns that a person added are kept behind these, as text.
@@ -39,13 +41,14 @@ from ..labels import LABELS, SCALE
 from ..pictures import check_file
 
 TIMES = ["start_seconds", "end_seconds", "seconds"]
-COUNTS = ["shot", "frames"]
+COUNTS = ["shot", "frames", "check"]
 SHARES = ["confidence", *SCALE, "agreement"]
 NUMBERS = [*COUNTS, *TIMES, *SHARES]
 NAMED = ["label", "scale_at_start", "scale_at_end"]
 TIMECODES = ["start", "end"]
 TEXTS = [*TIMECODES, *NAMED, "thumbnail"]
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
+LATER_COLUMNS = {"check": 0}
 LATER = {"drop_frame": None, "audio_channels": 0, "media": None}  # not in the records of earlier versions
 LONGEST = 255  # bytes: what file systems take as a name
 FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?![\d.,]+$))")
@@ -83,14 +86,14 @@ def records(table: pd.DataFrame) -> list[dict]:
 
 
 def load(path: str | Path) -> pd.DataFrame:
-    """The table of a CSV file that `save` wrote, its JSON file beside it; a person may have changed labels.
+    """The table of a CSV file that `save` wrote, its JSON file beside it; a person may have changed labels and `check`.
 
     Commas, semicolons or tabs, decimal points or commas, UTF-8, UTF-16 or what the system writes; columns may have
-    been moved and added, numbers rounded. These and the thumbnails are as in the JSON file, labels and added columns
-    as in the CSV file.
+    been moved and added, numbers rounded. These and the thumbnails are as in the JSON file, labels, `check` and added
+    columns as in the CSV file.
 
     A corrected label is not that of the highest probability. `confidence`, `agreement` and the scales at start and
-    end are empty there: they were said of another label. Raises FileNotFoundError or ValueError, naming the file, and
+    end are empty there, and `check` is 0: they were said of another label. Raises FileNotFoundError or ValueError, naming the file, and
     the line where one is wrong.
     """
     path = check_file(path)
@@ -102,10 +105,11 @@ def load(path: str | Path) -> pd.DataFrame:
     rows = [rows[shot["shot"]] for shot in shots]
     table = pd.DataFrame(shots)
     added = [name for name in lines[0][1] if name not in table.columns]
-    table = table.assign(**{name: [row[name] for row in rows] for name in (*NAMED, *added)})
+    table = table.assign(**{name: [row[name] for row in rows] for name in (*NAMED, "check", *added)})
     table = table.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(COUNTS, int) | dict.fromkeys(TEXTS, "str"))
     changed = corrected(table)
     table.loc[changed, ["confidence", "agreement"]] = np.nan
+    table.loc[changed, "check"] = 0
     table.loc[changed, ["scale_at_start", "scale_at_end"]] = ""
     if record["drop_frame"] is None:
         record["drop_frame"] = ";" in table["start"].iloc[0]
@@ -124,7 +128,7 @@ def _lines(path: Path) -> list[tuple[int, dict]]:
             names = [_as_written(name.strip()) for name in next(reader, [])]
         if "label" in names:
             break
-    wrong = [name for name in (*NUMBERS, *TEXTS) if name not in names]
+    wrong = [name for name in (*NUMBERS, *TEXTS) if name not in (*names, *LATER_COLUMNS)]
     wrong += [name for name in set(names) if name and names.count(name) > 1]
     if wrong:
         raise ValueError(
@@ -138,7 +142,8 @@ def _lines(path: Path) -> list[tuple[int, dict]]:
             if any(cell.strip() for name, cell in row if not name):
                 raise ValueError(f"{path}, line {line}: a cell without a column name; name it in line 1, or empty it")
             if any(map(str.strip, cells)):
-                lines.append((line, {name: _as_written(cell) for name, cell in row if name}))
+                cells = {name: _as_written(cell) for name, cell in row if name}
+                lines.append((line, {name: str(value) for name, value in LATER_COLUMNS.items()} | cells))
             line = reader.line_num + 1
     if not lines:
         raise ValueError(f"{path}, line {line}: all rows are missing; move it away and analyse the film again")
@@ -176,6 +181,8 @@ def check_rows(lines: list[tuple[int, dict]], shots: list[dict]) -> str | None:
             row[name] = _number(text)
             if row[name] is None and (text.strip() or name not in SHARES):
                 return f"line {line}: {name} is {text!r}, which is no number"
+        if row["check"] not in (0, 1):
+            return f"line {line}: check is {row['check']}; use 1 or 0"
         number = row["shot"]
         if number not in known:
             return f"line {line}: shot {number} is none of the film's {len(shots)}"
@@ -190,7 +197,7 @@ def check_rows(lines: list[tuple[int, dict]], shots: list[dict]) -> str | None:
             if name in TIMECODES:
                 same = row[name].strip() == was
             else:
-                same = name not in NUMBERS or None in (was, row[name]) or _shows(row[name], was)
+                same = name not in NUMBERS or name == "check" or None in (was, row[name]) or _shows(row[name], was)
             if not same:
                 return f"line {line}: {name} of shot {number} is {row[name]}, and the analysis wrote {was}"
     for shot in known:
@@ -228,8 +235,9 @@ def _record(csv: Path) -> dict:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         record = {name: record[name] for name in RECORD} | {name: record.get(name, LATER[name]) for name in LATER}
-        names = sorted((*NUMBERS, *TEXTS), key=list(record["shots"][0]).index)
-        return record | {"shots": [{name: shot[name] for name in names} for shot in record["shots"]]}
+        shots = [LATER_COLUMNS | shot for shot in record["shots"]]
+        names = sorted((*NUMBERS, *TEXTS), key=list(shots[0]).index)
+        return record | {"shots": [{name: shot[name] for name in names} for shot in shots]}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path}: not there, or not the record of an analysis; move {csv.name} away and analyse the film again"
