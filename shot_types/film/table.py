@@ -93,8 +93,8 @@ def load(path: str | Path) -> pd.DataFrame:
     columns as in the CSV file.
 
     A corrected label is not that of the highest probability. `confidence`, `agreement` and the scales at start and
-    end are empty there, and `check` is 0: they were said of another label. Raises FileNotFoundError or ValueError, naming the file, and
-    the line where one is wrong.
+    end are empty there, and `check` is 0: they were said of another label. Raises FileNotFoundError or ValueError,
+    naming the file, and the line where one is wrong.
     """
     path = check_file(path)
     record = _record(path)
