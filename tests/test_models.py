@@ -47,7 +47,7 @@ def test_the_lines_of_the_models_readme_run_and_agree_with_the_package(framework
     """They take the stock network of the framework, and nothing of this package."""
     label, confidence = run_readme(framework).split()
     assert (MODELS / FRAMEWORKS[framework]).stat().st_size <= size
-    answer = load_classifier(framework).predict(ROOT / "examples/bunny_full.jpg")
+    answer = load_classifier(framework).predict(ROOT / "examples/astronaut_medium.jpg")
     assert label == answer.label and float(confidence) == pytest.approx(answer.confidence, abs=0.05)
 
 
