@@ -209,9 +209,10 @@ def test_damaged_packets_are_noted_with_their_times_also_after_a_stop(tmp_path, 
     ],
 )
 def test_a_film_keeps_its_timecode_with_dropped_numbers_or_without(tmp_path, rate, tag, start):
-    path = write_video(tmp_path / "film.mov", [scene("LS", 0, 46, 80)] * 12, rate=rate, timecode=tag)
-    table = film.analyze(path, Brightness(), tmp_path)
-    assert table["start"].tolist() == [tag] and table.attrs["start_frame"] == start
+    for suffix in ("mov", "mkv"):
+        path = write_video(tmp_path / f"film.{suffix}", [scene("LS", 0, 46, 80)] * 12, rate=rate, timecode=tag)
+        table = film.analyze(path, Brightness(), tmp_path / suffix)
+        assert table["start"].tolist() == [tag] and table.attrs["start_frame"] == start
 
 
 def test_a_film_too_small_to_be_seen_is_refused_before_the_work(tmp_path):

@@ -83,10 +83,11 @@ def damaged(data: bytes, number: int) -> bytes:
 
 
 def plain_times(path: Path) -> tuple[list[float], int]:
-    """By PyAV alone: when the frames are shown, in seconds, and how many packets or readings failed."""
+    """By PyAV alone: when the frames are shown, in seconds, and how many packets or readings failed after the first."""
     times, failed = [], 0
-    with contextlib.suppress(av.error.FFmpegError, IndexError), av.open(str(path)) as file:
+    with contextlib.suppress(av.error.FFmpegError, IndexError), av.open(str(path), metadata_errors="replace") as file:
         stream = file.streams.video[0]
+        stream.thread_type = "AUTO"  # some decoders refuse with threads of one kind what they take with another
         packets = file.demux(stream)
         while True:
             try:
@@ -94,7 +95,7 @@ def plain_times(path: Path) -> tuple[list[float], int]:
             except StopIteration:
                 return times, failed
             except av.error.FFmpegError:
-                failed += 1
+                failed += bool(times)
             if failed > 1000:
                 break
     return times, failed + 1

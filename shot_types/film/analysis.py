@@ -156,11 +156,11 @@ class _Pass:
         self.seconds, self.note = {"decoding": 0.0, "cut detection": 0.0, "classifying": 0.0}, ""
         near = RationalTime.nearest_smpte_timecode_rate(1 / video.frame_seconds)
         self.rate = near if abs(near * video.frame_seconds - 1) < 0.01 else 30.0  # 15 frames/s have no timecode
-        tags = [part.metadata.get("timecode") for part in (video.stream, video.container, *video.container.streams)]
+        parts = video.stream, video.container, *video.container.streams
+        tags = [tag for part in parts for key, tag in part.metadata.items() if key.lower() == "timecode"]
         self.start_frame, self.drop_frame = 0, self.rate in DROPPING
-        with contextlib.suppress(ValueError, StopIteration):
-            tag = next(filter(None, tags))
-            tag = tag if self.drop_frame else tag.replace(";", ":")  # nothing is dropped at such a rate
+        with contextlib.suppress(ValueError, IndexError):
+            tag = tags[0] if self.drop_frame else tags[0].replace(";", ":")  # nothing is dropped at such a rate
             self.start_frame = int(RationalTime.from_timecode(tag, self.rate).value)
             self.drop_frame = self.drop_frame and ";" in tag
         sound = video.container.streams.audio
