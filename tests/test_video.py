@@ -313,7 +313,7 @@ def test_a_film_goes_on_in_a_part_of_other_streams_or_another_programme(tmp_path
 
 def test_a_short_last_part_whose_clock_is_behind_is_no_damage(tmp_path):
     path = tmp_path / "film.ts"
-    path.write_bytes(part(tmp_path / "a.ts", 1000) + part(tmp_path / "b.ts", 10, frames=12))
+    path.write_bytes(part(tmp_path / "a.ts", 1000) + part(tmp_path / "b.ts", 980, frames=12))
     seen, opened = times(path)
     assert seen == pytest.approx(np.arange(62) / 25, abs=0.001) and not opened.damaged
 
