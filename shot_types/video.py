@@ -21,6 +21,7 @@ REDUCING |= {"msmpeg4v2", "wmv1"}
 """Decoders that can give less than the whole size; most others give a broken picture if they are asked to."""
 JUMP = 10.0  # seconds: a longer step of a clock that may jump is no still picture, as FFmpeg's own tool sees it
 FRAME_THREADS = av.codec.codec.Capabilities.frame_threads
+MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}  # of colours, from which FFmpeg converts to RGB; 2 says nothing of them
 ERRORS = 10_000  # as many packets in a row that cannot be read are the end
 RESUMED = {"flv", "mpegts", "ogg"}  # of which FFmpeg may leave the rest unread, after damage or where parts are joined
 
@@ -310,6 +311,8 @@ class Video(contextlib.AbstractContextManager):
                     self.damaged.append(lost)
                 lost = None
             length, last, frame.pts = frame.duration or usual, time, time
+            if frame.colorspace not in MATRICES:
+                frame.colorspace = 2
             shown = float(length * unit)
             rounded = abs(shown - self.frame_seconds) < unit  # as in files that count milliseconds
             self.end = float(time * unit) + (self.frame_seconds if rounded else shown)

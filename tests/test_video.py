@@ -101,6 +101,15 @@ def test_video_colours_are_rgb(tmp_path):
     assert same(films.read_video_frame(path, frame=2), (220, 30, 30), 8)
 
 
+@pytest.mark.parametrize("matrix", ["bt709", "YCgCo", "bt2020nc", "bt2020c", "chroma-derived-c", "ICtCp"])
+def test_a_film_is_seen_whatever_it_says_of_its_colours(tmp_path, matrix):
+    options = {"options": {"x264-params": f"colormatrix={matrix}"}}
+    path = write_video(tmp_path / "grey.mp4", [np.full((96, 160, 3), 120, np.uint8)] * 3, **options)
+    with films.Video(path) as opened:
+        frames = list(opened.decode(0))
+        assert same(opened.picture(frames[1], 48), 120, 6)
+
+
 @pytest.mark.parametrize("request_", [{"frame": 60}, {"seconds": 2.6}, {"seconds": -1}, {"frame": -1}, {}])
 def test_frames_that_are_not_there(video, request_):
     with pytest.raises(FrameError, match=r"grey\.mp4: "):

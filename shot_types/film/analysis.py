@@ -250,7 +250,8 @@ class _Pass:
 
     def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path) -> dict:
         """The row of a shot; what nothing is known of is empty there."""
-        seen = [sample for sample in samples if sample.rgb[::4, ::4].std(axis=(0, 1)).max() >= FLAT]
+        seen = [sample for sample in samples if min(sample.rgb.shape[:2]) >= MIN_SIDE]  # sizes may change
+        seen = [sample for sample in seen if sample.rgb[::4, ::4].std(axis=(0, 1)).max() >= FLAT]
         seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
         row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
