@@ -228,7 +228,8 @@ class _Pass:
             places = [f"{second:.2f}" for second in damaged[:PLACES]] + ["more"] * (len(damaged) > PLACES)
             said.append(f"frames at {', '.join(places)} seconds are damaged or missing; analysed without them")
         if broken or (not self.video.jumped and end < total - max(1, total / 100)):
-            said.append(f"breaks off at {end:.1f} of {total:.1f} seconds; analysed up to there")
+            of = f" of {total:.1f}" * (total > end)
+            said.append(f"breaks off at {end:.1f}{of} seconds; analysed up to there")
         if said:
             self.note = f"{self.video.path}: {'; '.join(said)}"
             tqdm.write(f"note: {self.note}", file=sys.stderr)
