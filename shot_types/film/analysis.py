@@ -157,7 +157,7 @@ class _Pass:
         near = RationalTime.nearest_smpte_timecode_rate(1 / video.frame_seconds)
         self.rate = near if abs(near * video.frame_seconds - 1) < 0.01 else 30.0  # 15 frames/s have no timecode
         parts = video.stream, video.container, *video.container.streams
-        tags = [tag for part in parts for key, tag in part.metadata.items() if key.lower() == "timecode"]
+        tags = [tag for part in parts for key, tag in part.metadata.items() if tag and key.lower() == "timecode"]
         self.start_frame, self.drop_frame = 0, self.rate in DROPPING
         with contextlib.suppress(ValueError, IndexError):
             tag = tags[0] if self.drop_frame else tags[0].replace(";", ":")  # nothing is dropped at such a rate
