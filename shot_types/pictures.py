@@ -45,9 +45,16 @@ class FrameError(ValueError):
 
 
 @functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those that are read, the frequent ones first; for some others Pillow starts programs, such as Ghostscript."""
+    Image.init()
+    return tuple(name for name in Image.ID if name not in NO_PICTURES)
+
+
+@functools.cache
 def picture_suffixes() -> frozenset[str]:
-    """Endings of the formats that Pillow reads, in small letters with their dot."""
-    formats = {*Image.registered_extensions().values()} & {*Image.OPEN, "MPO"} - NO_PICTURES
+    """Endings of the formats that are read, in small letters with their dot."""
+    formats = {*_formats(), "MPO"}  # which is JPEG at first sight
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
 
 
@@ -137,7 +144,7 @@ _quiet = _Quiet()
 
 
 def _decode(file: Path | io.BytesIO, min_size: tuple[int, int] | None) -> np.ndarray:
-    with Image.open(file) as image:
+    with Image.open(file, formats=_formats()) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         if min_size and image.format == "JPEG":
@@ -192,6 +199,7 @@ def _orientation(image: Image.Image) -> int:
 
 def to_rgb(image: Image.Image) -> np.ndarray:
     """A Pillow picture of any mode as uint8 RGB (height, width, 3), upright; see `read_image`."""
+    image.load()  # whereby Pillow turns TIFF itself
     if (orientation := _orientation(image)) in UPRIGHT:
         image = image.transpose(UPRIGHT[orientation])
     if image.mode.startswith("I;16"):
@@ -205,7 +213,8 @@ def to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Integers beyond 255 are taken as 16-bit, floats within 0..1 as a share of white."""
+    """Integers beyond 255 are taken as 16-bit, floats within 0..1 as a share of white; what is no number is black."""
+    values = np.nan_to_num(values, posinf=0, neginf=0)
     top = values.max(initial=0)
     scale = 255 if top <= 1 else 1 if top <= 255 else 255 / 65535
     return np.clip(values * scale, 0, 255).astype(np.uint8)

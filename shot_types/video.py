@@ -21,7 +21,9 @@ REDUCING |= {"msmpeg4v2", "wmv1"}
 """Decoders that can give less than the whole size; most others give a broken picture if they are asked to."""
 JUMP = 10.0  # seconds: a longer step of a clock that may jump is no still picture, as FFmpeg's own tool sees it
 FRAME_THREADS = av.codec.codec.Capabilities.frame_threads
+MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}  # of colours, from which FFmpeg converts to RGB; 2 says nothing of them
 ERRORS = 10_000  # as many packets in a row that cannot be read are the end
+RESUMED = {"flv", "mpegts", "ogg"}  # of which FFmpeg may leave the rest unread, after damage or where parts are joined
 
 Frame = av.VideoFrame
 """A decoded frame, as `Video.decode` gives them; `Video.picture` makes an array of it."""
@@ -129,10 +131,13 @@ class Video(contextlib.AbstractContextManager):
             start = float((self.stream.start_time or 0) * self.stream.time_base)
             self.seconds = max(0.0, (self.container.duration or 0) / av.time_base - start)
 
-    def _open(self):
-        options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    def _open(self, first: int = 0):
+        """From byte `first` on."""
+        options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "skip_initial_bytes": str(first)}
+        options["merge_pmt_versions"] = "1"  # the parts of a joined MPEG-TS are one stream
         with self._named_errors():
-            self.container = av.open(str(self.path.absolute()), options=options)  # absolute: a colon is no protocol
+            path = str(self.path.absolute())  # in which a colon is no protocol
+            self.container = av.open(path, options=options, metadata_errors="replace")
         self.stream = _film(self.container)
         kind, brand = self.container.format.name, self.container.metadata.get("major_brand")
         still = self.stream and self.stream.frames == 1 and (kind == "gif" or brand in STILLS)
@@ -201,6 +206,7 @@ class Video(contextlib.AbstractContextManager):
         """Each frame and its time on the stream's clock; for one that is damaged, the time and None (too)."""
         context, errors, broken = self.stream.codec_context, 0, None
         packets, sent, shown, self._key = self.container.demux(self.stream), deque(maxlen=64), None, None
+        position, skip, resumed = None, 1, False
         while True:
             try:
                 packet = next(packets, None)
@@ -210,15 +216,24 @@ class Video(contextlib.AbstractContextManager):
                     break
                 packets = self.container.demux(self.stream)  # goes on behind it
                 continue
+            except IndexError:  # PyAV's at the end, where streams began that were not there at first
+                packet = None
             if packet is None:
-                break
+                skip *= 2
+                if position is None or not self._resume(position + skip):
+                    break
+                packets, context = self.container.demux(self.stream), self.stream.codec_context
+                resumed = self.container.format.name != "mpegts"  # where parts are joined, and nothing is lost
+                continue
             if packet.size and not packet.is_discard:  # as before the beginning that an edit list sets
                 time = packet.dts if packet.pts is None or self._by_dts else packet.pts
-                if broken:
+                if broken or resumed:
                     yield time, None
-                broken, errors = None, 0
+                broken, errors, position, skip, resumed = None, 0, packet.pos, 1, False
                 if self._key is None and (packet.is_keyframe or not self.clock_may_jump):
                     self._key = time  # recordings of broadcasts may begin with frames that rest on earlier ones
+                if sent and None not in (time, sent[-1]) and time < sent[-1] - 0.5 / self.stream.time_base:
+                    sent.clear()  # of another clock
                 sent.append(time)
             try:
                 frames = packet.decode()
@@ -237,6 +252,22 @@ class Video(contextlib.AbstractContextManager):
         latest = max((time for time in sent if time is not None), default=None)
         if None not in (latest, shown) and latest > shown + 0.75 * self._usual:
             yield latest, None
+
+    def _resume(self, first: int) -> bool:
+        """Go on reading at this byte, behind what FFmpeg takes for the end; False where nothing follows."""
+        name, before = self.container.format.name, (self.container, self.stream)
+        if name not in RESUMED or first > 0.9 * self.path.stat().st_size:  # sound may go on for a moment
+            return False
+        try:
+            if name == "mpegts":  # of another programme, perhaps
+                self._open(first)
+                before[0].close()
+            else:
+                self.container.seek(first, stream=self.stream, unsupported_byte_offset=True)
+        except (av.error.FFmpegError, FrameError):
+            self.container, self.stream = before
+            return False
+        return True
 
     @property
     def _by_dts(self) -> bool:
@@ -257,7 +288,8 @@ class Video(contextlib.AbstractContextManager):
         for clock, frame in events:
             time = None if clock is None else clock + shift
             if frame is None:
-                self.damaged.append(self.end if time is None else max(0.0, round(float(time * unit), 2)))
+                near = time is not None and abs(time - (last or 0)) <= ahead
+                self.damaged.append(max(0.0, round(float(time * unit), 2)) if near else round(self.end, 2))
                 continue
             if last is None:
                 time = time or 0
@@ -279,6 +311,8 @@ class Video(contextlib.AbstractContextManager):
                     self.damaged.append(lost)
                 lost = None
             length, last, frame.pts = frame.duration or usual, time, time
+            if frame.colorspace not in MATRICES:
+                frame.colorspace = 2
             shown = float(length * unit)
             rounded = abs(shown - self.frame_seconds) < unit  # as in files that count milliseconds
             self.end = float(time * unit) + (self.frame_seconds if rounded else shown)

@@ -151,6 +151,13 @@ def test_a_film_whose_frames_change_size(tmp_path):
     assert table["label"].tolist() == ["LS", "CS"]
 
 
+def test_frames_that_become_too_small_to_be_seen_have_no_label(tmp_path):
+    path = tmp_path / "film.ts"
+    parts = [write_video(tmp_path / "a.ts", [scene("LS", 0, *size)] * 30).read_bytes() for size in ((90, 160), (8, 12))]
+    path.write_bytes(b"".join(parts))
+    assert film.analyze(path, Brightness(), tmp_path)["label"].tolist() == ["LS", ""]
+
+
 def test_black_leader_has_no_label_and_fades_do_not_count(tmp_path):
     black, picture = np.full((90, 160, 3), 16, np.uint8), scene("LS", 1).astype(float)
     fade = [(black + (picture - black) * share).astype(np.uint8) for share in np.linspace(1, 0, 24)]
@@ -209,9 +216,10 @@ def test_damaged_packets_are_noted_with_their_times_also_after_a_stop(tmp_path, 
     ],
 )
 def test_a_film_keeps_its_timecode_with_dropped_numbers_or_without(tmp_path, rate, tag, start):
-    path = write_video(tmp_path / "film.mov", [scene("LS", 0, 46, 80)] * 12, rate=rate, timecode=tag)
-    table = film.analyze(path, Brightness(), tmp_path)
-    assert table["start"].tolist() == [tag] and table.attrs["start_frame"] == start
+    for suffix in ("mov", "mkv"):
+        path = write_video(tmp_path / f"film.{suffix}", [scene("LS", 0, 46, 80)] * 12, rate=rate, timecode=tag)
+        table = film.analyze(path, Brightness(), tmp_path / suffix)
+        assert table["start"].tolist() == [tag] and table.attrs["start_frame"] == start
 
 
 def test_a_film_too_small_to_be_seen_is_refused_before_the_work(tmp_path):

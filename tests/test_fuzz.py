@@ -18,7 +18,7 @@ def child(connection, _):
         if number == 2:
             time.sleep(60)
         if number == 3:
-            taken = bytearray(os.urandom(1)) * 300_000_000
+            taken = bytearray(os.urandom(1)) * 600_000_000
             time.sleep(60)
             del taken
         connection.send("")
@@ -28,12 +28,12 @@ def child(connection, _):
 def test_a_child_that_dies_hangs_or_takes_memory_is_found_and_followed_by_another(tmp_path, monkeypatch):
     monkeypatch.setattr(fuzz, "child", child)
     monkeypatch.setattr(fuzz, "SECONDS", 1)
-    monkeypatch.setattr(fuzz, "MEMORY", 200_000_000)
+    monkeypatch.setattr(fuzz, "MEMORY", 500 << 20)
     with contextlib.closing(fuzz.results(iter([0, 1, 0, 2, 0]), tmp_path)) as results:
         found = dict(results)
     assert found == {0: "", 1: "the process died: 9", 2: "hangs, over 1 s"}
     monkeypatch.setattr(fuzz, "SECONDS", 30)
-    assert dict(fuzz.results(iter([0, 3]), tmp_path)) == {0: "", 3: "over 190 MB"}
+    assert dict(fuzz.results(iter([0, 3]), tmp_path)) == {0: "", 3: "over 500 MB"}
 
 
 def test_a_run_is_fixed_by_its_number():

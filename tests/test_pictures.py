@@ -1,4 +1,5 @@
 import struct
+import subprocess
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -60,8 +61,9 @@ def test_first_frame_of_an_animation(tmp_path):
     assert same(pictures.read_image(tmp_path / "a.gif"), RED)
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "tif", "png", "webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_rotation(tmp_path, orientation):
+def test_exif_rotation(tmp_path, orientation, suffix):
     rgb = np.zeros((600, 900, 3), np.uint8)
     rgb[:300, :450] = RED  # red stands top left for a person
     stored = {
@@ -76,7 +78,7 @@ def test_exif_rotation(tmp_path, orientation):
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / "turned.jpg"
+    path = tmp_path / f"turned.{suffix}"
     Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, quality=95)
     for min_size in (None, (90, 160)):
         seen = pictures.read_image(path, min_size)
@@ -189,6 +191,23 @@ def test_truncated_and_text(tmp_path, picture):
     (tmp_path / "text.jpg").write_text("This is not a picture")
     with pytest.raises(FrameError, match=r"text\.jpg: not a picture"):
         pictures.read_image(tmp_path / "text.jpg")
+
+
+def test_a_format_that_needs_another_program_is_not_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "check_call", lambda *_, **__: pytest.fail("a program was started"))
+    monkeypatch.setattr("PIL.EpsImagePlugin.has_ghostscript", lambda: True)
+    Image.new("RGB", (64, 48), RED).save(tmp_path / "a.eps")
+    with pytest.raises(FrameError, match=r"a\.eps: not a picture that Pillow can read"):
+        pictures.read_image(tmp_path / "a.eps")
+
+
+def test_values_that_are_no_numbers_are_black(tmp_path):
+    values = np.full((48, 64), 0.5, np.float32)
+    values[:24, :32], values[:24, 32:] = np.nan, np.inf
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with warnings.catch_warnings(action="error"):
+        rgb = pictures.read_image(tmp_path / "a.tif")
+    assert same(rgb[:24], 0) and same(rgb[24:], 127)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, NotImplementedError, struct.error])

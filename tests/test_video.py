@@ -101,6 +101,15 @@ def test_video_colours_are_rgb(tmp_path):
     assert same(films.read_video_frame(path, frame=2), (220, 30, 30), 8)
 
 
+@pytest.mark.parametrize("matrix", ["bt709", "YCgCo", "bt2020nc", "bt2020c", "chroma-derived-c", "ICtCp"])
+def test_a_film_is_seen_whatever_it_says_of_its_colours(tmp_path, matrix):
+    options = {"options": {"x264-params": f"colormatrix={matrix}"}}
+    path = write_video(tmp_path / "grey.mp4", [np.full((96, 160, 3), 120, np.uint8)] * 3, **options)
+    with films.Video(path) as opened:
+        frames = list(opened.decode(0))
+        assert same(opened.picture(frames[1], 48), 120, 6)
+
+
 @pytest.mark.parametrize("request_", [{"frame": 60}, {"seconds": 2.6}, {"seconds": -1}, {"frame": -1}, {}])
 def test_frames_that_are_not_there(video, request_):
     with pytest.raises(FrameError, match=r"grey\.mp4: "):
@@ -280,12 +289,12 @@ def test_times_count_from_the_first_frame_shown(tmp_path, suffix, codec):
     assert opened.end == pytest.approx(2.5, abs=0.002)
 
 
-def part(path, clock, codec="mpeg2video"):
-    with av.open(str(path), "w") as file:
+def part(path, clock, codec="mpeg2video", frames=50, **options):
+    with av.open(str(path), "w", options=options) as file:
         stream = file.add_stream(codec, rate=25)
         stream.height, stream.width, stream.pix_fmt = 96, 160, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 25)
-        for number, rgb in enumerate(SHADES[:50]):
+        for number, rgb in enumerate(SHADES[:frames]):
             frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             frame.pts, frame.time_base = 25 * clock + number, Fraction(1, 25)
             file.mux(stream.encode(frame))
@@ -301,6 +310,50 @@ def test_a_clock_that_jumps_goes_on_by_the_length_of_a_frame(tmp_path, clocks, s
     seen, opened = times(path)
     assert len(seen) >= 147 and opened.jumped and opened.end == pytest.approx(6, abs=0.15)
     assert np.diff(seen) == pytest.approx(np.full(len(seen) - 1, 0.04), abs=0.05)
+
+
+@pytest.mark.parametrize("options", [{}, {"mpegts_pmt_start_pid": "5000"}])
+def test_a_film_goes_on_in_a_part_of_other_streams_or_another_programme(tmp_path, options):
+    path, options = tmp_path / "film.ts", {"mpegts_start_pid": "500", **options}
+    path.write_bytes(part(tmp_path / "a.ts", 10) + part(tmp_path / "b.ts", 1000, **options))
+    seen, opened = times(path)
+    assert seen == pytest.approx(np.arange(100) / 25, abs=0.001) and not opened.damaged
+
+
+def test_a_short_last_part_whose_clock_is_behind_is_no_damage(tmp_path):
+    path = tmp_path / "film.ts"
+    path.write_bytes(part(tmp_path / "a.ts", 1000) + part(tmp_path / "b.ts", 980, frames=12))
+    seen, opened = times(path)
+    assert seen == pytest.approx(np.arange(62) / 25, abs=0.001) and not opened.damaged
+
+
+def test_what_lies_behind_damage_where_ffmpeg_gives_up_is_read(tmp_path):
+    noise = [textured(96, 160, number) for number in range(60)]
+    options = {"pix_fmt": "yuv420p", "gop_size": 6}
+    path = write_video(tmp_path / "film.flv", noise, 25, "flv", **options)
+    whole = path.read_bytes()
+    damage(path, [12])
+    joined = tmp_path / "joined.flv"
+    joined.write_bytes(whole + whole)
+    holed = write_video(tmp_path / "holed.ogv", noise, 25, "libvpx", **options)
+    data = holed.read_bytes()
+    holed.write_bytes(data[: len(data) // 3] + data[len(data) // 3 + 9000 :])
+    for film, at, end in ((path, 12 / 25, 2.4), (joined, 2.4, 4.8), (holed, 0.8, 2.4)):
+        seen, opened = times(film)
+        assert opened.end == pytest.approx(end, abs=0.1) and len(seen) > 20 * end
+        assert len(opened.damaged) < 30 and any(abs(time - at) < 0.5 for time in opened.damaged), opened.damaged
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("avi", "mpeg4"), ("mp4", "libx264"), ("mkv", "libx264")])
+def test_a_title_that_is_not_utf_8_does_not_matter(tmp_path, suffix, codec):
+    path = tmp_path / f"film.{suffix}"
+    with av.open(str(path), "w") as file:
+        file.metadata["title"] = "Cafe Europa"
+        stream = file.add_stream(codec, rate=24, height=96, width=160, pix_fmt="yuv420p")
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(SHADES[20], "rgb24")))
+        file.mux(stream.encode())
+    path.write_bytes(path.read_bytes().replace(b"Cafe", b"Caf\xe9"))
+    assert same(films.read_video_frame(path, frame=0), 80)
 
 
 def test_still_pictures_and_frames_of_various_lengths_are_no_jump_and_no_damage(tmp_path):

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from shot_types import Classifier, FrameError, film
 from shot_types.pictures import read_image
 
-SECONDS, MEMORY = 30, 1 << 30  # of one run: time, and bytes above what the child had before it
+SECONDS, MEMORY = 30, 1 << 30  # of one run: time, and the bytes that a child has
 KEPT = ROOT / "build" / "fuzz"
 # The files, whose names are FFmpeg's encoder or Pillow's mode, and the format.
 NEW = ["libx264.mp4", "libx264.ts", "mpeg4.mp4", "libx265.mkv", "libvpx.webm", "libvpx-vp9.webm", "libvpx.ogv"]
@@ -83,20 +83,19 @@ def damaged(data: bytes, number: int) -> bytes:
 
 
 def plain_times(path: Path) -> tuple[list[float], int]:
-    """By PyAV alone: when the frames are shown, in seconds, and how many packets or readings failed."""
+    """By PyAV alone: when the frames are shown, in seconds, and how many packets or readings failed after the first."""
     times, failed = [], 0
-    with contextlib.suppress(av.error.FFmpegError, IndexError), av.open(str(path)) as file:
+    with contextlib.suppress(av.error.FFmpegError, IndexError), av.open(str(path), metadata_errors="replace") as file:
         stream = file.streams.video[0]
+        stream.thread_type = "AUTO"  # some decoders refuse with threads of one kind what they take with another
         packets = file.demux(stream)
-        while True:
+        while failed < 1000:
             try:
                 times += [frame.time for frame in next(packets).decode()]
             except StopIteration:
                 return times, failed
             except av.error.FFmpegError:
-                failed += 1
-            if failed > 1000:
-                break
+                failed += bool(times)
     return times, failed + 1
 
 
@@ -118,7 +117,7 @@ def fault(path: Path, out: Path) -> str:
     if starts[0] != 0 or (starts[1:] != ends[:-1]).any() or (ends <= starts).any():
         return "the shots do not follow each other"
     times, failed = plain_times(path)
-    if table.attrs["note"]:
+    if table.attrs["note"] or not times:
         return ""
     if failed:
         return f"no note, but FFmpeg fails {failed} times"
@@ -127,10 +126,11 @@ def fault(path: Path, out: Path) -> str:
     return ""
 
 
-def memory(process: int | str, name: str) -> int:
-    """Bytes that Linux counts for a process: `VmRSS`, or `VmHWM`, the most since that was reset."""
+def over(process: int | str, name: str) -> str:
+    """What to say where Linux counts too much memory for a process: `VmRSS`, or `VmHWM`, the most it ever had."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), 0)
+    taken = next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), 0)
+    return f"over {MEMORY >> 20} MB" if taken > MEMORY else ""
 
 
 def child(connection, folder: Path) -> None:
@@ -142,11 +142,8 @@ def child(connection, folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as work:
             path = Path(work, file.name)
             path.write_bytes(damaged(file.read_bytes(), number))
-            Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
-            before = memory("self", "VmHWM")
             found = fault(path, Path(work, "out"))
-            taken = memory("self", "VmHWM") - before
-        connection.send(found or (f"took {taken >> 20} MB" if taken > MEMORY else ""))
+        connection.send(found or over("self", "VmHWM"))
 
 
 def results(numbers: Iterator[int], folder: Path) -> Iterator[tuple[int, str]]:
@@ -158,17 +155,14 @@ def results(numbers: Iterator[int], folder: Path) -> Iterator[tuple[int, str]]:
             process = multiprocessing.get_context("spawn").Process(target=child, args=(there, folder), daemon=True)
             process.start()
             there.close()
-            base = 0
+            start = 60
         here.send(number)
         # A limit of the address space would count what is mapped and never used: what is used is looked at instead.
-        end, found = time.monotonic() + SECONDS + (0 if base else 60), ""
+        end, found = time.monotonic() + SECONDS + start, ""
         try:
             while not here.poll(0.05) and not found:
-                found = f"hangs, over {SECONDS} s" if time.monotonic() > end else ""
-                if base and memory(process.pid, "VmRSS") > base + MEMORY:
-                    found = f"over {MEMORY >> 20} MB"
-            found = found or here.recv()
-            base = base or memory(process.pid, "VmRSS")
+                found = f"hangs, over {SECONDS} s" if time.monotonic() > end else over(process.pid, "VmRSS")
+            found, start = found or here.recv(), 0
             alive = not found.startswith(("hangs", "over"))
         except (EOFError, OSError):
             process.join(5)

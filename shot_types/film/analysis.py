@@ -156,11 +156,11 @@ class _Pass:
         self.seconds, self.note = {"decoding": 0.0, "cut detection": 0.0, "classifying": 0.0}, ""
         near = RationalTime.nearest_smpte_timecode_rate(1 / video.frame_seconds)
         self.rate = near if abs(near * video.frame_seconds - 1) < 0.01 else 30.0  # 15 frames/s have no timecode
-        tags = [part.metadata.get("timecode") for part in (video.stream, video.container, *video.container.streams)]
+        parts = video.stream, video.container, *video.container.streams
+        tags = [tag for part in parts for key, tag in part.metadata.items() if tag and key.lower() == "timecode"]
         self.start_frame, self.drop_frame = 0, self.rate in DROPPING
-        with contextlib.suppress(ValueError, StopIteration):
-            tag = next(filter(None, tags))
-            tag = tag if self.drop_frame else tag.replace(";", ":")  # nothing is dropped at such a rate
+        with contextlib.suppress(ValueError, IndexError):
+            tag = tags[0] if self.drop_frame else tags[0].replace(";", ":")  # nothing is dropped at such a rate
             self.start_frame = int(RationalTime.from_timecode(tag, self.rate).value)
             self.drop_frame = self.drop_frame and ";" in tag
         sound = video.container.streams.audio
@@ -228,7 +228,8 @@ class _Pass:
             places = [f"{second:.2f}" for second in damaged[:PLACES]] + ["more"] * (len(damaged) > PLACES)
             said.append(f"frames at {', '.join(places)} seconds are damaged or missing; analysed without them")
         if broken or (not self.video.jumped and end < total - max(1, total / 100)):
-            said.append(f"breaks off at {end:.1f} of {total:.1f} seconds; analysed up to there")
+            of = f" of {total:.1f}" * (total > end)
+            said.append(f"breaks off at {end:.1f}{of} seconds; analysed up to there")
         if said:
             self.note = f"{self.video.path}: {'; '.join(said)}"
             tqdm.write(f"note: {self.note}", file=sys.stderr)
@@ -250,7 +251,8 @@ class _Pass:
 
     def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path) -> dict:
         """The row of a shot; what nothing is known of is empty there."""
-        seen = [sample for sample in samples if sample.rgb[::4, ::4].std(axis=(0, 1)).max() >= FLAT]
+        seen = [sample for sample in samples if min(sample.rgb.shape[:2]) >= MIN_SIDE]  # sizes may change
+        seen = [sample for sample in seen if sample.rgb[::4, ::4].std(axis=(0, 1)).max() >= FLAT]
         seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
         row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
