@@ -100,9 +100,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
         rows = _rows(path)
         size = len(next(rows, (1, []))[1])
         line = next((line for line, row in rows if len(row) > size), 1)
-        raise DatasetError(
-            f"{path}: not a CSV table, in line {line} ({error}); save it with commas, as UTF-8"
-        ) from error
+        raise DatasetError(f"{path}: not a CSV table (line {line}: {error}); save it with commas, as UTF-8") from error
     if doubled := [name for name in texts if f"{name}.1" in table]:  # as pandas names the second one
         raise DatasetError(f"{path}: columns doubled in line 1: {', '.join(doubled)}; keep one of each")
     if between != "," and "weight" in table:

@@ -241,5 +241,5 @@ def test_a_path_of_any_length_does_not_stop_the_others(folder, light, capsys):
     call = ["classify", f"{'x' * 300}.png", str(folder / "0.png"), "--weights", str(light)]
     assert main([*call, "--out", str(folder / "table.csv")]) == 1
     assert len((folder / "table.csv").read_text().splitlines()) == 3
-    assert main([*call, "--heatmaps", str(folder / "maps")]) == 1  # said before the work
-    assert "picture" not in capsys.readouterr().out.splitlines()[-2]
+    capsys.readouterr()
+    assert main([*call, "--heatmaps", str(folder / "maps")]) == 1 and not capsys.readouterr().out  # before the work
