@@ -73,19 +73,22 @@ def _folder(csv: Path, end: str) -> Path:
 def _is_foreign(csv: Path) -> bool:
     """Whether files that no analysis wrote, such as subtitles or a half loaded film, have the names of results."""
     part = beside(csv, ".part")
-    if part.exists():
-        return not part.is_file() or part.open("rb").read(1) not in (b"", b"{")
+    if part.is_file():
+        with part.open("rb") as file:
+            return file.read(1) not in (b"", b"{")
+    if csv.exists():
+        return part.exists()
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        return not csv.exists() and not json.loads(beside(csv, ".json").read_bytes())["made_from"]
-    beside_it = [*(beside(csv, end) for end in RESULTS), _folder(csv, "_shots"), _folder(csv, ".part_shots")]
-    return not csv.exists() and any(path.exists() for path in beside_it)
+        return not json.loads(beside(csv, ".json").read_bytes())["made_from"]
+    others = [part, *(beside(csv, end) for end in RESULTS), _folder(csv, "_shots"), _folder(csv, ".part_shots")]
+    return any(path.exists() for path in others)
 
 
 def _films(csv: Path) -> Iterator[dict]:
     """The films whose finished or unfinished results have the name of the table `csv`."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not a record: `load` says so
         if csv.exists():
-            yield dict(json.loads(beside(csv, ".json").read_text(encoding="utf-8"))["made_from"])
+            yield dict(json.loads(beside(csv, ".json").read_bytes())["made_from"])
     with contextlib.suppress(OSError, ValueError, TypeError), beside(csv, ".part").open(encoding="utf-8") as file:
         yield dict(json.loads(next(file, "")))
 
