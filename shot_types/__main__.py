@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import csv
+import math
 import os
 import sys
 import textwrap
@@ -14,9 +15,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .classifier import FRAMEWORKS, load_classifier
-from .files import replacing
+from .files import VIDEO_SUFFIXES, replacing
 from .labels import NAMES, SCALE
-from .pictures import FrameError, find_pictures
+from .pictures import FrameError, find_pictures, picture_suffixes
 
 STATUS = (
     "The exit status is 0 when everything went well, 1 when a file failed or nothing could be done (the other files"
@@ -51,6 +52,9 @@ class _Stream:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status, see STATUS."""
     args = _parser().parse_args(arguments)
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:  # else a file that is opened would get what streams receive
+        pass
+    os.close(number)
     printed = _Stream(sys.stdout)
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(_Stream(sys.stderr)):
         status = _run(args)
@@ -98,8 +102,8 @@ def _gather(paths: list[str], list_folder: Callable[[str], list[Path]]) -> list[
     files, empty = [], []
     for path in paths:
         try:
-            files += list_folder(path) if Path(path).is_dir() else [path]
-        except FrameError as error:
+            files += list_folder(path) if os.path.isdir(path) else [path]  # noqa: PTH112 (any length)
+        except (FrameError, OSError) as error:
             empty.append(error)
     if not files:
         raise empty[0]
@@ -115,6 +119,8 @@ def classify(args: argparse.Namespace) -> int:
     classifier = load_classifier(args.framework or gradients, args.weights)
     if args.heatmaps:
         from .heatmap import write_heat_map  # not above: it takes matplotlib, which a table does without
+
+        args.heatmaps.mkdir(parents=True, exist_ok=True)
     answers = classifier.predict_iter(files, args.batch_size, on_error="skip")
     answers = tqdm(answers, total=len(files), unit="picture", disable=None, leave=False)
     width = min(60, max(len(_line(file)) for file in files))
@@ -199,10 +205,8 @@ def _parser() -> argparse.ArgumentParser:
         "paths", nargs="+", type=_path, metavar="FILES_OR_FOLDER", help="pictures, or folders of pictures"
     )
     _classifier_options(command)
-    command.add_argument("--batch-size", type=int, default=32, metavar="N", help="pictures in one go")
-    command.add_argument(
-        "--out", type=lambda text: Path(_path(text)), metavar="TABLE.CSV", help="write the table to this file too"
-    )
+    command.add_argument("--batch-size", type=_above_0(int), default=32, metavar="N", help="pictures in one go")
+    command.add_argument("--out", type=_table, metavar="TABLE.CSV", help="write the table to this file too")
     command.add_argument(
         "--heatmaps",
         type=lambda text: Path(_path(text)),
@@ -226,10 +230,9 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=lambda text: Path(_path(text)), default="analysis", metavar="FOLDER", help="where everything goes"
     )
     _classifier_options(command)
-    command.add_argument(
-        "--detector", default="adaptive", help="PySceneDetect's: adaptive, content, hash, histogram or threshold"
-    )
-    command.add_argument("--min-shot", type=float, default=0.25, metavar="SECONDS", help="no shot is shorter")
+    detectors = ("adaptive", "content", "hash", "histogram", "threshold")
+    command.add_argument("--detector", choices=detectors, default="adaptive", help="PySceneDetect's")
+    command.add_argument("--min-shot", type=_above_0(float), default=0.25, metavar="SECONDS", help="no shot is shorter")
     command.set_defaults(run=film)
     return parser
 
@@ -238,6 +241,23 @@ def _path(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("an empty path; name a file or a folder (is a variable of the shell unset?)")
     return text
+
+
+def _table(text: str) -> Path:
+    path = Path(_path(text))
+    if path.suffix.lower() in {*picture_suffixes(), *VIDEO_SUFFIXES}:
+        raise argparse.ArgumentTypeError(f"{_line(path)} is named like a picture or a film; name a table, as a.csv")
+    return path
+
+
+def _above_0(kind: type) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        if not 0 < kind(text) < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return kind(text)
+
+    number.__name__ = kind.__name__
+    return number
 
 
 def _classifier_options(command: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """The card beside each weights file, a JSON file: what the weights are, what they take, and their checksum."""
 
 import json
+import math
 from pathlib import Path
 
 from .files import file_sha256, write
@@ -45,9 +46,11 @@ def read_card(weights: str | Path) -> dict:
         raise WeightsError(f"{path}: classes are {card['classes']}; give weights of {list(LABELS)}, in this order")
     sizes, temperature = (card["height"], card["width"]), card["temperature"]
     if not all(isinstance(size, int) and size > 0 for size in sizes) or not (
-        isinstance(temperature, int | float) and temperature > 0
+        isinstance(temperature, int | float) and 0 < temperature < math.inf
     ):
         raise WeightsError(f"{path}: height, width and temperature are {(*sizes, temperature)}; give numbers above 0")
+    if not isinstance(unsure := card.get("unsure below", 0), int | float) or not 0 <= unsure <= 1:
+        raise WeightsError(f"{path}: unsure below is {unsure!r}; give a confidence from 0 to 1, or leave it out")
     if card.get("pad"):
         raise WeightsError(f"{path}: pad is {card['pad']}, but every picture is squeezed to size; train without it")
     if card["sha256"] != file_sha256(weights):

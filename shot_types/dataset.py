@@ -13,13 +13,18 @@ cluster: what must stay on one side of a split) and `split` (train, val or test)
 """
 
 import contextlib
+import csv
+import io
+import itertools
+import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .files import replacing
+from .files import read_table, replacing
 from .labels import LABELS, SCALE
 from .pictures import FrameError, list_pictures
 
@@ -36,60 +41,103 @@ def read_dataset(folder: str | Path) -> pd.DataFrame:
     """Read `folder`/frames.csv, check it against the contract, and return it with absolute `file` paths.
 
     `weight` is float, `inherited`, `ambiguous` and `insert` are int, where the table has them; what has no numbers
-    is text. Raises FileNotFoundError or DatasetError.
+    is text. It may be as any spreadsheet saves it, but for the encoding: UTF-8 or UTF-16. Raises FileNotFoundError or
+    DatasetError.
     """
     folder = Path(folder).resolve()
-    csv = folder / "frames.csv"
-    table = _read_csv(csv)
+    path = folder / "frames.csv"
+    table = _read_csv(path)
     missing = [column for column in COLUMNS if column not in table]
     if missing:
-        raise DatasetError(f"{csv}: columns missing: {', '.join(missing)}; separate columns by commas")
+        raise DatasetError(f"{path}: columns missing: {', '.join(missing)}; name them so in line 1")
+    # Names of files may have bytes that are no UTF-8; what another encoding makes of a table is in no folder.
+    lost = [bool(re.search("[\udc80-\udcff]", name)) and not (folder / name).exists() for name in table["path"]]
+    _refuse(path, table["path"], pd.Series(lost, table.index, bool), "save the table as UTF-8")
     for column, allowed in (("label", LABELS), ("split", SPLITS)):
-        _refuse(csv, table[column], ~table[column].isin(allowed), f"use {', '.join(allowed)}")
+        _refuse(path, table[column], ~table[column].isin(allowed), f"use {', '.join(allowed)}")
     if "weights" in table:
-        raise DatasetError(f"{csv}: column 'weights' is unknown; name it weight")
+        raise DatasetError(f"{path}: column 'weights' is unknown; name it weight")
     if "weight" in table:
         weight = pd.to_numeric(table["weight"].replace("", "1"), errors="coerce")
         wrong = ~(np.isfinite(weight) & (weight >= 0))
-        _refuse(csv, table["weight"], wrong, "use numbers from 0 on, with a point for decimals, as in 1.5")
+        _refuse(path, table["weight"], wrong, "use numbers from 0 on, with a point for decimals, as in 1.5")
         table["weight"] = weight.astype(float)
     for column in (column for column in FLAGS if column in table):
         flag = pd.to_numeric(table[column].replace("", "0"), errors="coerce")
-        _refuse(csv, table[column], ~flag.isin((0, 1)), "use 0, 1 or an empty cell, which means 0")
+        _refuse(path, table[column], ~flag.isin((0, 1)), "use 0, 1 or an empty cell, which means 0")
         table[column] = flag.astype(int)
-    for path in table["path"][table["path"].duplicated()]:
-        raise DatasetError(f"{csv}: {path!r} is there twice; keep one row a file")
-    sides = table.groupby("group")["split"].nunique()
-    if (sides > 1).any():
-        raise DatasetError(f"{csv}: group {sides.idxmax()!r} is in more than one split; keep a group on one side")
+    _refuse(path, table["path"], table["path"] == "", "name a file")
+    for row in table.index[table["path"].duplicated()]:
+        raise DatasetError(
+            f"{path}: {table['path'][row]!r} is there twice, again in line {_line(path, row)}; keep one row a file"
+        )
+    _refuse_divided(path, table, "group", "split", "keep a group on one side")
     if "shot" in table:
         table["shot"] = table["shot"].where(table["shot"] != "", table["path"])  # a frame without is a shot of its own
-        films = table.groupby("shot")["group"].nunique()
-        if (films > 1).any():
-            raise DatasetError(f"{csv}: shot {films.idxmax()!r} is in more than one group; name it film_shot")
-    table["file"] = [str(folder / path) for path in table["path"]]
-    return table
+        _refuse_divided(path, table, "shot", "group", "name it film_shot")
+    table["file"] = [str(folder / name) for name in table["path"]]
+    return table.reset_index(drop=True)
 
 
-def _read_csv(csv: Path) -> pd.DataFrame:
-    """The table as it is written, columns that are checked as text."""
-    if not csv.is_file():
-        raise FileNotFoundError(f"{csv}: no such file; dataset.from_folders makes it from one subfolder a class")
-    texts = dict.fromkeys(("path", "label", "group", "shot", "weight", *FLAGS), str)
+def _read_csv(path: Path) -> pd.DataFrame:
+    """The rows that are not empty, as they are written, columns that are checked as text."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; dataset.from_folders makes it from one subfolder a class")
+    texts = dict.fromkeys((*COLUMNS, "shot", "weight", *FLAGS), str)
+    text, between = read_table(path, "label", raw=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows longer than the header
-            return pd.read_csv(csv, dtype=texts, keep_default_na=False, index_col=False, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserWarning) as error:  # for an empty file, a torn one, another encoding
-        raise DatasetError(f"{csv}: not a CSV table ({error}); save it with commas, as UTF-8") from error
+            table = pd.read_csv(
+                io.StringIO(text),
+                sep=between,
+                dtype=texts,
+                keep_default_na=False,
+                index_col=False,
+                encoding_errors="surrogateescape",
+            )
+    except (ValueError, pd.errors.ParserWarning) as error:  # for an empty file or a torn one
+        rows = _rows(path)
+        size = len(next(rows, (1, []))[1])
+        line = next((line for line, row in rows if len(row) > size), 1)
+        raise DatasetError(f"{path}: not a CSV table (line {line}: {error}); save it with commas, as UTF-8") from error
+    if doubled := [name for name in texts if f"{name}.1" in table]:  # as pandas names the second one
+        raise DatasetError(f"{path}: columns doubled in line 1: {', '.join(doubled)}; keep one of each")
+    if between != "," and "weight" in table:
+        table["weight"] = table["weight"].str.replace(",", ".")  # where commas are for decimals
+    return table[(table[table.columns.intersection(COLUMNS)] != "").any(axis=1)]
 
 
-def _refuse(csv: Path, column: pd.Series, wrong: pd.Series, remedy: str) -> None:
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table that are not blank, the names of columns first, each with the number of its line."""
+    text, between = read_table(path, "label", raw=True)
+    reader, line = csv.reader(io.StringIO(text, newline=""), delimiter=between), 1
+    for row in reader:
+        if len(row) > 1 or any(map(str.strip, row)):
+            yield line, row
+        line = reader.line_num + 1
+
+
+def _line(path: Path, row: int) -> int:
+    """The line of a row, from 0 on."""
+    return next(itertools.islice(_rows(path), row + 1, None))[0]
+
+
+def _refuse(path: Path, column: pd.Series, wrong: pd.Series, remedy: str) -> None:
     """DatasetError that names the first line where `wrong`, if any is."""
     if wrong.any():
         row, name = wrong.idxmax(), column.name
-        first = f"first in line {row + 2}: {column[row]!r}"
-        raise DatasetError(f"{csv}: {wrong.sum()} rows with an unknown {name}, {first}; {remedy}")
+        first = f"first in line {_line(path, row)}: {column[row]!r}"
+        raise DatasetError(f"{path}: {wrong.sum()} rows with an unknown {name}, {first}; {remedy}")
+
+
+def _refuse_divided(path: Path, table: pd.DataFrame, by: str, column: str, remedy: str) -> None:
+    """DatasetError that names the first line whose `column` is another than before with the same `by`, if any is."""
+    other = table[column] != table.groupby(by)[column].transform("first")
+    if other.any():
+        row = other.idxmax()
+        name = f"{by} {table[by][row]!r} is in more than one {column}"
+        raise DatasetError(f"{path}: {name}, line {_line(path, row)} shows; {remedy}")
 
 
 def measured(table: pd.DataFrame, split: str) -> pd.DataFrame:

@@ -1,13 +1,17 @@
 """Files: what their endings say, written never by half, and their checksums."""
 
 import contextlib
+import csv
 import hashlib
+import io
+import locale
 import os
 import re
 import secrets
 import shutil
 import stat
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
@@ -26,7 +30,8 @@ VIDEO_SUFFIXES = {f".{ending}" for ending in VIDEO_ENDINGS.split()}
 def list_files(folder: str | Path, suffixes: Container[str]) -> list[Path]:
     """Files below `folder` with one of `suffixes` (small letters, with dot), sorted; hidden files and folders left out.
 
-    A file of no bytes is one too.
+    A file of no bytes is one too, and a link that leads nowhere. Warns of folders below it that cannot be read, and of
+    links to folders, which are not followed. Raises PermissionError where `folder` itself cannot be read.
     """
     return [path for path in _seen(folder) if path.suffix.lower() in suffixes]
 
@@ -34,17 +39,39 @@ def list_files(folder: str | Path, suffixes: Container[str]) -> list[Path]:
 def left_out(folder: str | Path, taken: Iterable[Path]) -> str:
     """Which endings the files below `folder` have besides those `taken`, with counts; "" if there are none."""
     taken = set(taken)
-    counts = Counter(path.suffix.lower() or "without" for path in _seen(folder) if path not in taken)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `list_files` gives them
+        counts = Counter(path.suffix.lower() or "without" for path in _seen(folder) if path not in taken)
     return ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items()))
 
 
 def _seen(folder: str | Path) -> list[Path]:
-    folder = Path(folder)
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(name.startswith(".") for name in path.relative_to(folder).parts)
-    )
+    def left(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return
+        if Path(error.filename) == Path(folder):
+            raise error
+        warnings.warn(f"{error.filename}: left out, as it cannot be read ({error.strerror})", stacklevel=5)
+
+    found = []
+    for place, folders, files in os.walk(folder, onerror=left):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(place, name) for name in folders):
+            if path.is_symlink():
+                warnings.warn(f"{path}: left out, as a link to a folder; name it too", stacklevel=4)
+        found += [Path(place, name) for name in files if not name.startswith(".")]
+    return sorted(path for path in found if path.is_file() or not path.exists())
+
+
+@contextlib.contextmanager
+def naming(path: Path, instead_of: Path | None = None) -> Iterator[None]:
+    """OSErrors that name no file, as of a full disk, or `instead_of`, name `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename in (None, str(instead_of)):
+            error.filename = str(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -69,18 +96,15 @@ def replacing(path: str | Path, ending: str = ".part") -> Iterator[Path]:
     path = Path(os.path.realpath(path))
     part = path.with_name(f"{path.name[:16]}.{secrets.token_hex(8)}{ending}")  # short, and nobody else's
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        yield part
-        if old and hasattr(os, "chown"):
-            with contextlib.suppress(PermissionError):  # only an administrator gives files to others
-                os.chown(part, old.st_uid, old.st_gid)
-            part.chmod(stat.S_IMODE(old.st_mode))
-        part.replace(path)
-    except OSError as error:
-        if error.errno and error.filename in (None, str(part)):
-            error.filename = str(path)
-        raise
+        with naming(path, instead_of=part):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.touch()
+            yield part
+            if old and hasattr(os, "chown"):
+                with contextlib.suppress(PermissionError):  # only an administrator gives files to others
+                    os.chown(part, old.st_uid, old.st_gid)
+                part.chmod(stat.S_IMODE(old.st_mode))
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -89,6 +113,31 @@ def write(path: str | Path, data: str | bytes) -> None:
     """Write text (UTF-8) or bytes to the file `path`."""
     with replacing(path) as part:
         part.write_bytes(data.encode(errors="surrogateescape") if isinstance(data, str) else data)
+
+
+def read_table(path: str | Path, column: str, *, raw: bool = False) -> tuple[str, str]:
+    """The text of a CSV file as any spreadsheet saves it, and what stands between its cells.
+
+    Commas, semicolons, tabs or bars: what makes `column` one of the first line's. UTF-8, UTF-16 or, as far as it is
+    neither, what the system writes; with `raw`, bytes that are no UTF-8 stay in it as they stand in names of files.
+    """
+    data = Path(path).read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16", "replace")
+    elif raw:
+        text = data.decode("utf-8-sig", "surrogateescape")
+    else:
+        text = data.decode("cp1252", "replace")
+        for encoding in (locale.getencoding(), "utf-8-sig"):
+            with contextlib.suppress(UnicodeDecodeError):
+                text = data.decode(encoding)
+    text = re.sub(r"\Asep=.(?=[\r\n])", "", text)  # a line that tells Excel what stands between cells
+    for between in ",;\t|":
+        with contextlib.suppress(csv.Error):
+            head = next(filter(any, csv.reader(io.StringIO(text, newline=""), delimiter=between)), [])
+            if column in map(str.strip, head):
+                return text, between
+    return text, ","
 
 
 def file_sha256(path: str | Path) -> str:

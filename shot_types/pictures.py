@@ -295,7 +295,13 @@ def load_frame(source, height: int, width: int) -> np.ndarray:
     if isinstance(source, str | Path):
         rgb = check_array(read_image(source, (height, width)), str(source))
     elif isinstance(source, Image.Image):
-        rgb = check_array(to_rgb(source), getattr(source, "filename", "") or "picture")
+        name = getattr(source, "filename", "") or "picture"
+        try:
+            rgb = check_array(to_rgb(source), name)
+        except FrameError:
+            raise
+        except Exception as error:  # Pillow reads what it opened here, and its readers raise many kinds
+            raise FrameError(f"{name}: the picture is damaged or closed ({error}); open it again") from error
     elif isinstance(source, np.ndarray):
         rgb = check_array(source)
     else:

@@ -101,6 +101,8 @@ class Network:
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)
         self.module = _optimised(network) if self.device.type == "cpu" else network
         self.mean, self.std = card.get("mean", MEAN), card.get("std", STD)
+        if not to_input(torch.zeros((1, 1, 1, 3), dtype=torch.uint8), self.mean, self.std).isfinite().all():
+            raise ValueError(f"its card has mean {self.mean} and std {self.std}; give three numbers each, std above 0")
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """uint8 RGB (N, height, width, 3) -> logits, float32 (N, 5)."""

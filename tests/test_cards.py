@@ -29,6 +29,8 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
         ({"classes": 5}, "classes are 5"),
         ({"height": "96"}, "height, width and temperature are .'96', 160, 1.5.; give numbers above 0"),
         ({"temperature": -1}, "height, width and temperature are"),
+        ({"temperature": float("inf")}, "height, width and temperature are"),
+        ({"unsure below": "0.5"}, "unsure below is '0.5'; give a confidence from 0 to 1"),
         ({"classes": None, "temperature": 0}, "the card lacks classes, temperature"),
         ("{", "not a JSON card"),
         ("[]", "not a JSON card|lacks"),

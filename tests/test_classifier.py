@@ -324,3 +324,13 @@ def test_weights_tell_their_framework_and_onnx_comes_first(monkeypatch, tmp_path
     assert choose_framework() == "onnx"
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert choose_framework() == "pytorch"
+
+
+def test_a_picture_that_is_closed_or_damaged_in_memory_is_named(classifier, folder):
+    closed, broken = (Image.open(folder / name) for name in ("0.jpg", "1.jpg"))
+    closed.load()
+    closed.close()
+    broken.fp.close()
+    answers = list(classifier.predict_iter([closed, broken, folder / "2.jpg"], on_error="skip"))
+    assert all("jpg: the picture is damaged or closed (" in answer.error for answer in answers[:2])
+    assert answers[2].label

@@ -96,9 +96,15 @@ def test_a_folder_for_a_table_is_refused(tmp_path, onnx_weights, capsys):
 def test_film_with_wrong_options(tmp_path, onnx_weights, capsys):
     write_video(tmp_path / "a.mp4", [textured(90, 160)] * 3)
     call = ["film", str(tmp_path / "a.mp4"), "--out", str(tmp_path), "--weights", str(onnx_weights)]
-    assert main([*call, "--detector", "best"]) == 1
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "detector 'best' is unknown; use one of adaptive" in error
+    for option, value, said in (
+        ("--detector", "best", "invalid choice: 'best' (choose from 'adaptive', "),
+        ("--min-shot", "0", "0 is not above 0"),
+        ("--min-shot", "nan", "nan is not above 0"),
+        ("--min-shot", "short", "invalid float value: 'short'"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([*call, option, value])
+        assert stop.value.code == 2 and said in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["film", "--help"])
     text = capsys.readouterr().out
@@ -211,3 +217,29 @@ def test_a_heat_map_of_a_picture_with_a_long_name(folder, pytorch_weights):
     (folder / "0.png").rename(name)
     assert main(["classify", str(name), "--weights", str(pytorch_weights), "--heatmaps", str(folder / "maps")]) == 0
     assert len(list((folder / "maps").glob("0001_*.jpg"))) == 1
+
+
+def test_a_picture_is_no_name_for_a_table(folder, light, capsys):
+    before = (folder / "0.png").read_bytes()
+    for name in ("0.png", "NEW.MP4"):
+        with pytest.raises(SystemExit) as stop:
+            main(["classify", str(folder / "1.png"), "--weights", str(light), "--out", str(folder / name)])
+        assert stop.value.code == 2 and "is named like a picture or a film" in capsys.readouterr().err
+    assert (folder / "0.png").read_bytes() == before and not (folder / "NEW.MP4").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="takes a POSIX shell")
+def test_files_do_not_get_the_numbers_of_closed_streams(folder, light):
+    code = "import sys; from shot_types.__main__ import main; main(sys.argv[1:]); sys.exit(open('x', 'w').fileno())"
+    call = ["bash", "-c", '"$@" <&- 2>&-', "bash", sys.executable, "-c", code, "classify", "0.png", "--weights", light]
+    env = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    assert subprocess.run(call, cwd=folder, env=env, check=False, capture_output=True).returncode > 2
+
+
+def test_a_path_of_any_length_does_not_stop_the_others(folder, light, capsys):
+    (folder / "maps").touch()
+    call = ["classify", f"{'x' * 300}.png", str(folder / "0.png"), "--weights", str(light)]
+    assert main([*call, "--out", str(folder / "table.csv")]) == 1
+    assert len((folder / "table.csv").read_text().splitlines()) == 3
+    capsys.readouterr()
+    assert main([*call, "--heatmaps", str(folder / "maps")]) == 1 and not capsys.readouterr().out  # before the work

@@ -2,6 +2,7 @@ import hashlib
 import re
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -35,13 +36,41 @@ def test_read_dataset_gives_absolute_files(tmp_path):
         ("", r"frames\.csv: not a CSV table"),
         ("path,label,group,split\na.jpg,MS,f,train\nb.jpg,MS,f,train,1,2\n", r"frames\.csv: not a CSV table"),
         ("path,label,group,split,weight\na.jpg,MS,f,train,1,5\n", r"frames\.csv: not a CSV table .*commas"),
-        ("path;label;group;split\na.jpg;MS;f;train\n", "columns missing: path.*; separate columns by commas"),
+        ("path,label,group,split\n\na.jpg,MS,f,train,1\n", r"frames\.csv: not a CSV table .line 3: "),
+        ("path:label:group:split\na.jpg:MS:f:train\n", "columns missing: path.*; name them so in line 1"),
+        ("path,label,group,split\n\na.jpg,MS,'x\n,XX,g,train\n", "label, first in line 4: 'XX'"),
+        ("path,label,group,split\n,MS,g,train\n", "unknown path, first in line 2: ''"),
+        ("path,label,group,split,label\na.jpg,MS,f,train,LS\n", "columns doubled in line 1: label"),
+        ('path,label,group,split,is\na.jpg,MS,f,train,"x\ny"\nb.jpg,MS,f,val,\n', "group 'f' .* line 4 shows"),
         ("path,label,group,split,weights\na.jpg,MS,f,train,2\n", "column 'weights' is unknown; name it weight"),
     ],
 )
 def test_broken_contract_is_named(tmp_path, text, message):
     with pytest.raises(DatasetError, match=message):
         dataset.read_dataset(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_a_table_as_spreadsheets_save_it(tmp_path, between, encoding):
+    lines = [("path", "label", "group", "split", "weight"), ("\xe9.jpg", "MS", "f", "train", "1.5"), ("",) * 5]
+    text = "\r\n".join(map(between.join, lines)) + "\r\n"
+    text = text if between == "," else f"sep={between}\r\n" + text.replace(".5", ",5")
+    (tmp_path / "frames.csv").write_bytes(text.encode(encoding))
+    table = dataset.read_dataset(tmp_path)
+    assert table[["path", "weight"]].values.tolist() == [["\xe9.jpg", 1.5]]
+
+
+def test_names_of_files_that_are_no_utf8_are_read_and_other_encodings_are_not(tmp_path):
+    for label in LABELS:
+        (tmp_path / label).mkdir()
+        for number in range(5):
+            Image.fromarray(textured(40, 60)).save(tmp_path / label / f"caf\udce9{number}_1.jpg")
+    table = dataset.from_folders(tmp_path)
+    assert len(table) == 25 and all(Path(file).is_file() for file in table["file"])
+    (tmp_path / "frames.csv").write_bytes("path,label,group,split\ncaf\xe9.jpg,MS,f,train\n".encode("cp1252"))
+    with pytest.raises(DatasetError, match=r"unknown path, first in line 2: .*save the table as UTF-8"):
+        dataset.read_dataset(tmp_path)
 
 
 def rows(column, *cells):
@@ -202,7 +231,7 @@ def test_frames_without_a_shot_are_shots_of_their_own_and_a_shot_is_of_one_film(
     table.assign(shot=["a_1", "", ""] + [f"b_{n}" for n in range(17)], group=table["group"]).to_csv(csv, index=False)
     assert dataset.read_dataset(tmp_path / "data")["shot"][:3].tolist() == ["a_1", "1.jpg", "2.jpg"]
     table.assign(shot="0001").to_csv(csv, index=False)
-    with pytest.raises(DatasetError, match=r"frames\.csv: shot '0001' is in more than one group; name it film_shot"):
+    with pytest.raises(DatasetError, match=r"frames\.csv: shot '0001' is in more than one group, line 3 .*film_shot"):
         dataset.read_dataset(tmp_path / "data")
 
 

@@ -125,3 +125,32 @@ def test_what_a_folder_holds_besides_is_counted(tmp_path):
     found = list_files(tmp_path, {".mkv"})
     assert found == [tmp_path / "a.MKV"] and left_out(tmp_path, found) == "2 .txt, 1 without"
     assert left_out(tmp_path / "deep", list_files(tmp_path / "deep", {".txt", ""})) == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and rights of POSIX")
+def test_what_cannot_be_listed_is_said(tmp_path, monkeypatch):
+    for name in ("a.mkv", "locked/b.mkv", "elsewhere.mkv"):
+        (tmp_path / "films" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "films" / name).touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "films" / "link").symlink_to("../other")
+    (tmp_path / "films" / "gone.mkv").symlink_to("nowhere.mkv")
+    scandir = os.scandir
+
+    def locked(path):
+        if "locked" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    with pytest.warns(UserWarning) as caught:
+        found = list_files(tmp_path / "films", {".mkv"})
+        left_out(tmp_path / "films", found)
+    said = sorted(str(warning.message).removeprefix(f"{tmp_path}/films/") for warning in caught)
+    assert said == [
+        "link: left out, as a link to a folder; name it too",
+        "locked: left out, as it cannot be read (Permission denied)",
+    ]
+    assert [path.name for path in found] == ["a.mkv", "elsewhere.mkv", "gone.mkv"]
+    with pytest.raises(PermissionError):
+        list_files(tmp_path / "films" / "locked", {".mkv"})

@@ -12,6 +12,7 @@ from films import SIX, Brightness, shots, six_shots
 
 from shot_types import film
 from shot_types.film import exports
+from shot_types.film.table import timecode
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,21 @@ def test_media_of_a_timeline_are_found_where_folder_and_film_are_moved(tmp_path,
     url = exports.to_otio(film.load(out / f"{name}.csv")).find_clips()[0].media_reference.target_url
     assert (out / otio.url_utils.filepath_from_url(url)).samefile(tmp_path / "other" / "films" / f"{name}.mp4")
     assert url.isascii() and not set(url) & set(" #?:")
+
+
+@pytest.mark.parametrize("rate", [24000 / 1001, 25, 30000 / 1001, 60000 / 1001])
+def test_timecode_that_drops_nothing_has_whole_days(rate):
+    day = 24 * 3600 * round(rate)
+    assert (
+        timecode(day - 10 * round(rate), rate, False) == "23:59:50:00" and timecode(day, rate, False)[:8] == "00:00:00"
+    )
+
+
+def test_no_event_is_empty_where_a_film_has_more_frames_than_timecode(tmp_path):
+    path = write_video(tmp_path / "film.mp4", shots("LS")[:1], rate=120)
+    table = film.analyze(path, Brightness(), tmp_path)
+    assert events(exports.to_edl(table), 30)[0][3:7] == [0, 1, 0, 1]
+    assert exports.to_otio(table).duration().value == 1
 
 
 CUE = r"\d+\n(\d\d:\d\d:\d\d\.\d{3}) --> (\d\d:\d\d:\d\d\.\d{3})\n[^\n]+\n"

@@ -110,3 +110,15 @@ def test_on_a_ray_cluster(folder, tmp_path, weights):
     finally:
         cluster.shutdown()
     check(table, tmp_path, folder, load_classifier(weights=weights))
+
+
+def test_names_with_numbers_and_a_column_that_a_person_named_film(folder, tmp_path, weights):
+    write_video(folder / "a (2).mp4", shots("LS", "FS", "MS"))
+    write_video(folder / "more" / "a.mp4", shots("ECS"))
+    films = [folder / "a (2).mp4", folder / "a.mp4", folder / "more" / "a.mp4"]
+    names = film_many._own_names(films, tmp_path / "out")
+    assert list(names.values()) == ["a (2)", "a", "a (3)"]
+    table = film.analyze(films[1], load_classifier(weights=weights), tmp_path / "out")
+    film.save(table.assign(film="mine"), tmp_path / "out" / "a.csv")
+    table = film_many.analyze_many(films[1], tmp_path / "out", weights=weights, workers=1)
+    assert table["film"].tolist() == ["a", "a"] and table["film (added)"].tolist() == ["mine"] * 2

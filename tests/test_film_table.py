@@ -12,6 +12,7 @@ from films import Brightness, Level, Stopped, shots, start_python
 
 from shot_types import film
 from shot_types.film import work
+from shot_types.film.exports import to_page
 from shot_types.film.table import save
 
 
@@ -281,4 +282,54 @@ def test_unsure_shots_are_to_be_checked_until_somebody_has(path, tmp_path):
         cells[place] = cell
         (tmp_path / "film.csv").write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]))
         with pytest.raises(ValueError, match=said):
+            film.load(tmp_path / "film.csv")
+
+
+def test_a_first_line_that_tells_excel_what_stands_between_cells_and_columns_of_any_name(path, tmp_path):
+    film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    added = {"self": "a", "film": 'b, "c"', "Index": "=1", "</script>": "d\re\r\nf"}
+    for between in ";|\t":
+        table = pd.read_csv(csv, dtype=str, keep_default_na=False).assign(label=["LS", "CS", "ECS", "FS"])
+        for name, text in added.items():
+            table[name] = text
+        csv.write_bytes(f"sep={between}\n{table.to_csv(index=False, sep=between, quoting=1)}".encode())
+        table = film.load(csv)
+        assert table["label"].tolist() == ["LS", "CS", "ECS", "FS"] and dict(table.loc[0, list(added)]) == added
+        save(table, csv)
+        assert film.load(csv)["</script>"].tolist() == ["d\ne\nf"] * 4
+    assert to_page(film.load(csv)).count("</script>") == 1
+
+
+def test_a_label_that_is_the_first_one_again(path, tmp_path):
+    expected = film.analyze(path, Brightness(), tmp_path)
+    for label in ("CS", "LS"):
+        table = film.load(tmp_path / "film.csv")
+        table.loc[0, "label"] = label
+        save(table, tmp_path / "film.csv")
+    assert film.load(tmp_path / "film.csv")["confidence"].tolist() == expected["confidence"].tolist()
+
+
+@pytest.mark.parametrize("entered", [{"notes": "mine"}, {"check": "1"}])
+def test_what_a_person_entered_is_not_written_over(path, tmp_path, entered):
+    film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    pd.read_csv(csv, dtype=str, keep_default_na=False).assign(**entered).to_csv(csv, index=False)
+    before = csv.read_bytes()
+    with pytest.raises(ValueError, match="or what else a person entered, and is from other weights or settings"):
+        film.analyze(path, Brightness(), tmp_path, every=0.3)
+    assert csv.read_bytes() == before
+
+
+def test_a_record_of_other_kinds_is_refused_and_a_byte_order_mark_is_not(path, tmp_path):
+    expected = film.analyze(path, Brightness(), tmp_path)
+    file = tmp_path / "film.json"
+    good = json.loads(file.read_text())
+    file.write_text("\ufeff" + json.dumps(good), encoding="utf-8")
+    pd.testing.assert_frame_equal(film.load(tmp_path / "film.csv"), expected)
+    wrong = [{"rate": "24"}, {"rate": 0}, {"start_frame": None}, {"note": 5}, {"media": 5}, {"made_from": [1]}]
+    wrong += [{"shots": [shot | cell for shot in good["shots"]]} for cell in ({"LS": "x"}, {"start": 1}, {"shot": []})]
+    for values in wrong:
+        file.write_text(json.dumps(good | values))
+        with pytest.raises(ValueError, match=r"film\.json: not there, or not the record of an analysis"):
             film.load(tmp_path / "film.csv")

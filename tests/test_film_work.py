@@ -157,3 +157,53 @@ def test_where_nothing_can_be_written_is_said_before_the_work(path, tmp_path):
         with pytest.raises(ValueError, match=r"film\.csv: cannot be written .*choose another `out`"):
             film.analyze(path, never, out)
     assert never.seen == 0
+
+
+def test_files_that_no_analysis_wrote_stay(path, tmp_path, capsys):
+    half = tmp_path / "half.mp4.part"  # as browsers name it; the name of unfinished work, too
+    half.write_bytes(path.read_bytes())
+    (tmp_path / "film.vtt").write_text("subtitles")
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    for film_path, name in ((path, "film (2)"), (half, "half.mp4 (2)")):
+        for _ in range(2):
+            table = film.analyze(film_path, Brightness(), tmp_path)
+            assert table.attrs["name"] == name and "or other files" in capsys.readouterr().err
+        report.export(table)
+        with pytest.raises(ValueError, match="other files have the names of its results"):
+            film.analyze(film_path, Brightness(), tmp_path, name=film_path.stem)
+    assert {file: file.read_bytes() for file in before} == before
+
+
+@pytest.mark.parametrize("name", [".json", "_shots", ".part_shots", "_timeline.png"])
+def test_folders_that_have_the_names_of_results_stay(path, tmp_path, name):
+    (tmp_path / f"film{name}").mkdir()
+    (tmp_path / f"film{name}" / "0001.jpg").touch()
+    assert film.analyze(path, Brightness(), tmp_path).attrs["name"] == "film (2)"
+    assert (tmp_path / f"film{name}" / "0001.jpg").exists()
+
+
+def test_a_film_named_as_unfinished_work_keeps_its_thumbnails(path, tmp_path):
+    other = write_video(tmp_path / "film.part.mp4", shots("CS", "LS"))
+    tables = [film.analyze(one, Brightness(), tmp_path / "out") for one in (other, path)]
+    assert all((tmp_path / "out" / name).is_file() for table in tables for name in table["thumbnail"])
+
+
+def test_links_to_results_stay_and_lead_to_new_ones(path, tmp_path):
+    out, store = tmp_path / "out", tmp_path / "store"
+    film.analyze(path, Brightness(), out)
+    store.mkdir()
+    for name in ("film.csv", "film.json", "film_shots"):
+        shutil.move(out / name, store / name)
+        (out / name).symlink_to(store / name)
+    table = film.analyze(path, Brightness(), out, every=0.3)
+    assert all(file.is_symlink() for file in out.iterdir()) and len(list(out.iterdir())) == 3
+    assert film.load(store / "film.csv").attrs["made_from"]["every"] == 0.3
+    assert all((store / name).is_file() for name in table["thumbnail"])
+
+
+def test_a_full_disk_is_named_with_the_table(path, tmp_path):
+    def full():
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: .*film\.csv"):
+        film.analyze(path, Meanwhile(full), tmp_path)

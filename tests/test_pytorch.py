@@ -73,3 +73,12 @@ def test_initial_weights_are_taken_where_they_fit(tmp_path):
     torch.save({"something": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"start\.pt: no layer of this file fits"):
         build(path)
+
+
+@pytest.mark.parametrize("about", [{"mean": "grey"}, {"mean": [0.5, 0.5]}, {"std": [0, 0, 0]}, {"std": None}])
+def test_a_card_whose_mean_or_spread_cannot_be_used(tmp_path, pytorch_weights, about):
+    path = tmp_path / "net.pt"
+    path.write_bytes(pytorch_weights.read_bytes())
+    write_card(path, read_card(pytorch_weights) | about)
+    with pytest.raises(WeightsError, match=r"net\.pt: not the weights of a five-class"):
+        load_classifier(weights=path)

@@ -30,6 +30,7 @@ from tqdm import tqdm
 from ..labels import LABELS, SCALE
 from ..pictures import MIN_SIDE, FrameError, check_file, trim_bars
 from ..video import Frame, Video
+from .table import printable, timecode
 from .work import Work, identity, own_name
 
 DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
@@ -61,11 +62,12 @@ def analyze(
     of DETECTORS; no shot is shorter than `min_shot` seconds. Frames are taken `every` so many seconds; a shot with
     more than `most` drops every other one and doubles the distance. `out` receives NAME.csv, NAME.json, the folder
     NAME_shots and, while the work goes on, NAME.part and NAME.part_shots. `name` is that of the film, unless given;
-    where another film's results have it, a number is added, and a line on the error stream says so. A film is known
-    by its content, wherever it lies. `progress`: a bar, or None for one on terminals only.
+    where another film's results or files that no analysis wrote have it, a number is added, and a line on the error
+    stream says so. A film is known by its content, wherever it lies. `progress`: a bar, or None for one on terminals
+    only.
 
     Raises FileNotFoundError, FrameError or ValueError, naming the file; also where the table of other weights or
-    settings has labels that a person corrected, which stays, where another run is at work on the same film in `out`,
+    settings has what a person entered, which stays, where another run is at work on the same film in `out`,
     and where `out` cannot be written. A film that breaks off is analysed up to there, one with damaged frames without
     these; `attrs["note"]` and a line on the error stream say so, and when.
     """
@@ -78,7 +80,8 @@ def analyze(
     made_from = {**identity(path), "weights": weights, "detector": detector}
     made_from |= {"options": options, "every": every, "most": most}
     if name is None and (name := own_name(Path(out), path, made_from)) != path.stem:
-        tqdm.write(f"note: {path}: another film has its name in {out}; its results are {name}.csv ...", file=sys.stderr)
+        note = f"note: {path}: another film has its name in {out}, or other files; its results are {name}.csv ..."
+        tqdm.write(printable(note), file=sys.stderr)
     media = path.parent.resolve() / path.name
     work = Work(Path(out), name, json.loads(json.dumps(made_from, default=str)))
     finished = work.finished()
@@ -232,7 +235,7 @@ class _Pass:
             said.append(f"breaks off at {end:.1f}{of} seconds; analysed up to there")
         if said:
             self.note = f"{self.video.path}: {'; '.join(said)}"
-            tqdm.write(f"note: {self.note}", file=sys.stderr)
+            tqdm.write(printable(f"note: {self.note}"), file=sys.stderr)
 
     def _cuts(self, now: int, frame: Frame | None) -> list[int]:
         """When shots end, as far as the detector says it at this frame; at the end of the film, that as well."""
@@ -271,8 +274,7 @@ class _Pass:
         return row
 
     def _timecode(self, time: int) -> str:
-        at = RationalTime(self.start_frame + round(time / MICRO * self.rate), self.rate)
-        return at.to_timecode(self.rate, drop_frame=self.drop_frame)
+        return timecode(self.start_frame + round(time / MICRO * self.rate), self.rate, self.drop_frame)
 
 
 def _scale(proba: np.ndarray) -> dict:

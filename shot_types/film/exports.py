@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import pandas as pd
 from opentimelineio.opentime import RationalTime, TimeRange
 
 from ..labels import COLORS, NAMES, SCALE
-from .table import printable, records, thumbnail
+from .table import printable, records, thumbnail, timecode
 
 MARKERS = {"ECS": "PURPLE", "CS": "CYAN", "MS": "GREEN", "FS": "YELLOW", "LS": "RED", "": "BLACK"}
 """What editing programs have nearest to COLORS."""
@@ -58,10 +59,14 @@ def _clip_name(row) -> str:
 
 
 def _frames(table: pd.DataFrame) -> list[int]:
-    """Where shots start, and where the last one ends, in frames of timecode from the first one on."""
-    return [
+    """Where shots start, and where the last one ends, in frames of timecode from the first one on.
+
+    None is shorter than a frame, also of a film with more frames than timecode has.
+    """
+    frames = [
         round(seconds * table.attrs["rate"]) for seconds in (*table["start_seconds"], table["end_seconds"].iloc[-1])
     ]
+    return list(itertools.accumulate(frames, lambda before, now: max(now, before + 1)))
 
 
 def _url(table: pd.DataFrame) -> str:
@@ -102,8 +107,7 @@ def to_edl(table: pd.DataFrame) -> str:
 
 
 def _timecode(frame: int, attrs: dict) -> str:
-    """SMPTE timecode of a frame of a film with these `attrs`; it begins again after 24 hours."""
-    return RationalTime(frame, attrs["rate"]).to_timecode(attrs["rate"], attrs["drop_frame"])
+    return timecode(frame, attrs["rate"], attrs["drop_frame"])
 
 
 def to_chapters(table: pd.DataFrame) -> str:

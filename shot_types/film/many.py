@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import re
 import sys
 import warnings
 from collections import Counter
@@ -39,7 +40,8 @@ def analyze_many(
     the Ray cluster at the address `cluster`; where that is None, the environment variable RAY_ADDRESS may name it.
     Every machine of a cluster needs this package, and the same paths to films and to `out`. What was finished before
     is not done again. `attrs["films"]` holds the `attrs` of each film, `attrs["failed"]` {path: why} of the others.
-    Films of one name in different folders have a number in the names of their results, and in the column `film`.
+    Films of one name in different folders have a number in the names of their results, and in the column `film`; a
+    column of that name which a person added is `film (added)`.
 
     Raises FrameError if there are no films, ValueError if Ray is asked for and missing.
     """
@@ -58,9 +60,10 @@ def analyze_many(
             tables[path] = answer
     attrs = {"films": {tables[path].attrs["name"]: tables[path].attrs for path in films if path in tables}}
     attrs["failed"] = failed
-    for table in tables.values():
-        table.insert(0, "film", table.attrs["name"])
-        table.attrs = {}  # else pandas compares them
+    for path, table in tables.items():
+        name, table.attrs = table.attrs["name"], {}  # else pandas compares them
+        tables[path] = table.rename(columns={"film": "film (added)"})
+        tables[path].insert(0, "film", name)
     table = pd.concat([tables.get(path) for path in films], ignore_index=True) if tables else pd.DataFrame()
     table.attrs = attrs
     return table
@@ -79,11 +82,11 @@ def _listed(paths: str | Path | Iterable[str | Path]) -> list[Path]:
 
 
 def _own_names(films: list[Path], out: Path) -> dict[Path, str]:
-    """The names of the results of those films that share theirs with others among `films`."""
+    """The names of the results of those films that share theirs with others among `films`, or may come to."""
     count, names = Counter(path.stem for path in films), {}
     for path in films:
         with contextlib.suppress(OSError):  # `analyze` says so
-            if count[path.stem] > 1:
+            if count[path.stem] > 1 or re.search(r" \(\d+\)$", path.stem):
                 names[path] = own_name(out, path, identity(path), names.values())
     return names
 

@@ -25,7 +25,6 @@ import hashlib
 import io
 import itertools
 import json
-import locale
 import os
 import re
 from collections.abc import Iterator
@@ -34,11 +33,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from opentimelineio.opentime import RationalTime
 from PIL import Image
 
-from ..files import write
+from ..files import read_table, write
 from ..labels import LABELS, SCALE
-from ..pictures import check_file
+from ..pictures import FrameError, check_file, read_image
 
 TIMES = ["start_seconds", "end_seconds", "seconds"]
 COUNTS = ["shot", "frames", "check"]
@@ -50,6 +50,10 @@ TEXTS = [*TIMECODES, *NAMED, "thumbnail"]
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
 LATER_COLUMNS = {"check": 0}
 LATER = {"drop_frame": None, "audio_channels": 0, "media": None}  # not in the records of earlier versions
+EXPORTS = (".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg")
+FIGURES = ("timeline", "rhythm", "shares", "lengths")
+RESULTS = (".json", *EXPORTS, *(f"_{name}.png" for name in FIGURES))
+"""How the names of the files end that lie beside a table."""
 LONGEST = 255  # bytes: what file systems take as a name
 FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?![\d.,]+$))")
 """How a text begins that spreadsheets would compute; an apostrophe before it makes it plain text."""
@@ -66,13 +70,18 @@ def save(table: pd.DataFrame, path: str | Path) -> None:
         with contextlib.suppress(ValueError):  # another drive
             record["media"] = Path(os.path.relpath(record["media"], path.parent.resolve())).as_posix()
     record["shots"] = records(table)
-    texts = {name: table[name].map(_inert) for name in table.columns if name not in NUMBERS}
+    table = table.copy()
+    for name in table.columns.difference(NUMBERS):
+        table[name] = table[name].map(_inert)
     write(beside(path, ".json"), json.dumps(record, indent=1) + "\n")
-    write(path, table.assign(**texts).to_csv(index=False, header=list(map(_inert, table.columns))))
+    write(path, table.to_csv(index=False, header=list(map(_inert, table.columns))))
 
 
 def _inert(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
+    if not isinstance(cell, str):
+        return cell
+    cell = re.sub("\r\n?", "\n", cell)  # which is not quoted, and would tear the line
+    return f"'{cell}" if FORMULA.match(cell) else cell
 
 
 def _as_written(cell: str) -> str:
@@ -88,8 +97,8 @@ def records(table: pd.DataFrame) -> list[dict]:
 def load(path: str | Path) -> pd.DataFrame:
     """The table of a CSV file that `save` wrote, its JSON file beside it; a person may have changed labels and `check`.
 
-    Commas, semicolons or tabs, decimal points or commas, UTF-8, UTF-16 or what the system writes; columns may have
-    been moved and added, numbers rounded. These and the thumbnails are as in the JSON file, labels, `check` and added
+    It may be as any spreadsheet saves it (`files.read_table`), with decimal points or commas; columns may have been
+    moved and added, numbers rounded. These and the thumbnails are as in the JSON file, labels, `check` and added
     columns as in the CSV file.
 
     A corrected label is not that of the highest probability. `confidence`, `agreement` and the scales at start and
@@ -105,9 +114,11 @@ def load(path: str | Path) -> pd.DataFrame:
     rows = [rows[shot["shot"]] for shot in shots]
     table = pd.DataFrame(shots)
     added = [name for name in lines[0][1] if name not in table.columns]
-    table = table.assign(**{name: [row[name] for row in rows] for name in (*NAMED, "check", *added)})
+    for name in (*NAMED, "check", *added):
+        table[name] = [row[name] for row in rows]
     table = table.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(COUNTS, int) | dict.fromkeys(TEXTS, "str"))
     changed = corrected(table)
+    table["confidence"] = table[list(SCALE)].max(axis=1)  # a label may be the first one again
     table.loc[changed, ["confidence", "agreement"]] = np.nan
     table.loc[changed, "check"] = 0
     table.loc[changed, ["scale_at_start", "scale_at_end"]] = ""
@@ -121,13 +132,10 @@ def load(path: str | Path) -> pd.DataFrame:
 
 def _lines(path: Path) -> list[tuple[int, dict]]:
     """The rows of a CSV file, each with the number of its line; ValueError if it is none of this program."""
-    text, lines = _text(path.read_bytes()), []
-    for delimiter in ",;\t":
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        with _named_errors(path, reader):
-            names = [_as_written(name.strip()) for name in next(reader, [])]
-        if "label" in names:
-            break
+    text, delimiter = read_table(path, "label")
+    reader, lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []
+    with _named_errors(path, reader):
+        names = [_as_written(name.strip()) for name in next(filter(any, reader), [])]
     wrong = [name for name in (*NUMBERS, *TEXTS) if name not in (*names, *LATER_COLUMNS)]
     wrong += [name for name in set(names) if name and names.count(name) > 1]
     if wrong:
@@ -156,16 +164,6 @@ def _named_errors(path: Path, reader) -> Iterator[None]:
         yield
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: not CSV ({error}); save it as CSV again") from error
-
-
-def _text(data: bytes) -> str:
-    """Text as spreadsheets save it."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    for encoding in ("utf-8-sig", locale.getencoding()):
-        with contextlib.suppress(UnicodeDecodeError):
-            return data.decode(encoding)
-    return data.decode("cp1252", "replace")
 
 
 def check_rows(lines: list[tuple[int, dict]], shots: list[dict]) -> str | None:
@@ -229,26 +227,57 @@ def corrected(table: pd.DataFrame) -> np.ndarray:
     return table["label"].to_numpy() != np.where(said.max(axis=1) < 0, "", np.array(SCALE)[said.argmax(axis=1)])
 
 
+def edited(table: pd.DataFrame) -> bool:
+    """Whether a person entered something in a table: other labels, what is checked, more columns."""
+    sure = table.attrs["made_from"].get("weights", {}).get("unsure below") or 0
+    unlike = table["check"] != (table["confidence"] < sure)
+    return bool(corrected(table).any() or unlike.any() or table.columns.difference([*NUMBERS, *TEXTS]).any())
+
+
 def _record(csv: Path) -> dict:
     """What the table in the file `csv` was made from."""
     path = beside(csv, ".json")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8-sig"))
         record = {name: record[name] for name in RECORD} | {name: record.get(name, LATER[name]) for name in LATER}
         shots = [LATER_COLUMNS | shot for shot in record["shots"]]
         names = sorted((*NUMBERS, *TEXTS), key=list(shots[0]).index)
-        return record | {"shots": [{name: shot[name] for name in names} for shot in shots]}
+        shots = [{name: shot[name] for name in names} for shot in shots]
+        for shot in shots:
+            _check_kinds(shot, int | float, *COUNTS, *TIMES)
+            _check_kinds(shot, int | float | None, *SHARES)
+            _check_kinds(shot, str, *TEXTS)
+        _check_kinds(record, int | float, "rate", "start_frame", "audio_channels")
+        _check_kinds(record, str, "note")
+        _check_kinds(record, str | None, "media")
+        _check_kinds(record["made_from"], str, "film")
+        if record["rate"] <= 0 or record["start_frame"] < 0:
+            raise ValueError("no rate, or no start")
+        return record | {"shots": shots}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path}: not there, or not the record of an analysis; move {csv.name} away and analyse the film again"
         ) from error
 
 
+def _check_kinds(record: dict, kind, *names: str) -> None:
+    """TypeError where values of a record are of another kind."""
+    if wrong := [name for name in names if not isinstance(record[name], kind)]:
+        raise TypeError(f"{', '.join(wrong)}: no {kind}")
+
+
 def thumbnail(table: pd.DataFrame, shot) -> Image.Image:
     """The RGB picture of a shot, one of `table.itertuples()`; a grey one where its file is lost or damaged."""
-    with contextlib.suppress(OSError):
-        return Image.open(Path(table.attrs["folder"]) / shot.thumbnail).convert("RGB")
+    with contextlib.suppress(OSError, FrameError):
+        return Image.fromarray(read_image(Path(table.attrs["folder"]) / shot.thumbnail))
     return Image.new("RGB", (256, 144), "#888888")
+
+
+def timecode(frame: int, rate: float, drop_frame: bool) -> str:
+    """SMPTE timecode of a frame at a `rate` in frames/s; it begins again after 24 hours."""
+    if not drop_frame:
+        rate = round(rate)  # else OpenTimelineIO's day at 29.97 is the shorter one of drop-frame
+    return RationalTime(frame, rate).to_timecode(rate, drop_frame)
 
 
 def printable(text: str, mark: str = "\ufffd") -> str:

@@ -12,7 +12,8 @@ from typing import IO
 
 import pandas as pd
 
-from .table import beside, corrected, load, printable, save, short_digest
+from ..files import naming
+from .table import RESULTS, beside, edited, load, printable, save, short_digest
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
@@ -50,21 +51,44 @@ def _csv(folder: Path, name: str) -> Path:
 
 
 def own_name(folder: Path, path: Path, film: dict, taken: Collection[str] = ()) -> str:
-    """The name of a film's results in `folder`: its own, or with a number where another film's results have it.
+    """The name of a film's results in `folder`: its own, or with a number where other results or files have it.
 
     `film`: its `identity`. `taken`: names that are given away already.
     """
     for number in itertools.count(1):
         name = path.stem if number == 1 else f"{path.stem} ({number})"
-        if name not in taken and all(_is_same(film, other) for other in _films(_csv(folder, name))):
+        csv = _csv(folder, name)
+        if name not in taken and not _is_foreign(csv) and all(_is_same(film, other) for other in _films(csv)):
             return name
+
+
+def _folder(csv: Path, end: str) -> Path:
+    """A folder of thumbnails beside the table `csv`, under a name that tables and one line can hold."""
+    plain = printable(csv.stem, "_")
+    if plain != csv.stem or plain.endswith(".part"):  # of a film x.part, else that of unfinished work on the film x
+        plain += f"~{short_digest(csv.stem)}"
+    return beside(csv.with_name(f"{plain}.csv"), end)
+
+
+def _is_foreign(csv: Path) -> bool:
+    """Whether files that no analysis wrote, such as subtitles or a half loaded film, have the names of results."""
+    part = beside(csv, ".part")
+    if part.is_file():
+        with part.open("rb") as file:
+            return file.read(1) not in (b"", b"{")
+    if csv.exists():
+        return part.exists()
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        return not json.loads(beside(csv, ".json").read_bytes())["made_from"]
+    others = [part, *(beside(csv, end) for end in RESULTS), _folder(csv, "_shots"), _folder(csv, ".part_shots")]
+    return any(path.exists() for path in others)
 
 
 def _films(csv: Path) -> Iterator[dict]:
     """The films whose finished or unfinished results have the name of the table `csv`."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not a record: `load` says so
         if csv.exists():
-            yield dict(json.loads(beside(csv, ".json").read_text(encoding="utf-8"))["made_from"])
+            yield dict(json.loads(beside(csv, ".json").read_bytes())["made_from"])
     with contextlib.suppress(OSError, ValueError, TypeError), beside(csv, ".part").open(encoding="utf-8") as file:
         yield dict(json.loads(next(file, "")))
 
@@ -88,16 +112,14 @@ class Work:
         self.made_from = made_from
         self.csv = _csv(folder, name)
         self.part = beside(self.csv, ".part")
-        if (plain := printable(self.csv.stem, "_")) != self.csv.stem:  # tables hold the names of thumbnails
-            plain += f"~{short_digest(self.csv.stem)}"
-        self.shots, self.part_shots = (beside(folder / f"{plain}.csv", end) for end in ("_shots", ".part_shots"))
+        self.shots, self.part_shots = (_folder(self.csv, end) for end in ("_shots", ".part_shots"))
         self.rows: list[dict] = []
         """One dict a shot."""
 
     def finished(self) -> pd.DataFrame | None:
-        """The table that lies there, if nothing is left to do; ValueError if a person corrected that of other work."""
+        """The table that lies there, if nothing is left to do; ValueError if a person changed that of other work."""
         table = self._same()
-        if table is None or not (corrected(table).any() or self._unfinished() is None):
+        if table is None or not (edited(table) or self._unfinished() is None):
             return None
         return table
 
@@ -110,10 +132,10 @@ class Work:
         if self._is_ours(table.attrs["made_from"]):
             table.attrs["made_from"] = self.made_from
             return table
-        if corrected(table).any():
+        if edited(table):
             raise ValueError(
-                f"{self.csv}: has corrected labels and is from other weights or settings; move it away, or choose"
-                " another `out`"
+                f"{self.csv}: has corrected labels, or what else a person entered, and is from other weights or"
+                " settings; move it away, or choose another `out`"
             )
         return None
 
@@ -138,7 +160,11 @@ class Work:
 
         Raises ValueError where another run is at work, or where nothing can be written.
         """
-        with contextlib.ExitStack() as stack:
+        if _is_foreign(self.csv):
+            raise ValueError(
+                f"{self.csv}: other files have the names of its results; choose another `out` or `name`, or move them"
+            )
+        with naming(self.csv), contextlib.ExitStack() as stack:
             try:
                 self.part.parent.mkdir(parents=True, exist_ok=True)
                 self.file = stack.enter_context(self._locked())
@@ -189,15 +215,16 @@ class Work:
     def finish(self, attrs: dict) -> pd.DataFrame:
         """Write the table of all rows and give it as it lies there; `attrs` are all but `made_from`, `folder`, `name`.
 
-        Raises ValueError where a person has meanwhile corrected the table of other work.
+        Raises ValueError where a person has meanwhile changed the table of other work.
         """
         table = pd.DataFrame(self.rows).drop(columns=["taken", "damaged"], errors="ignore")
         table.attrs = {"made_from": self.made_from, **attrs}
         self._same()
-        self.csv.unlink(missing_ok=True)  # else, stopped here, it would lie beside the thumbnails of this one
+        csv, shots = (Path(os.path.realpath(path)) for path in (self.csv, self.shots))  # links stay
+        csv.unlink(missing_ok=True)  # else, stopped here, it would lie beside the thumbnails of this one
         if any(self.part_shots.iterdir()):  # not where an earlier run was stopped just after this
-            shutil.rmtree(self.shots, ignore_errors=True)
-            self.part_shots.rename(self.shots)
+            shutil.rmtree(shots, ignore_errors=True)
+            shutil.move(self.part_shots, shots)
         else:
             self.part_shots.rmdir()
         save(table, self.csv)
