@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import csv
+import errno
+import io
 import math
 import os
 import sys
@@ -25,13 +27,17 @@ STATUS = (
     " no failure: tables and films are finished all the same."
 )
 
+UNREAD = {errno.EPIPE, errno.EINVAL} if os.name == "nt" else {errno.EPIPE}
+"""What the system says where nobody reads what is printed."""
+
 
 class _Stream:
     """Where text goes as long as it is read: after `| head`, or closed from the start, the work goes on without it."""
 
     def __init__(self, stream):
         self.stream = stream or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-        self.stream.reconfigure(errors="backslashreplace")  # for names of files that are not UTF-8
+        with contextlib.suppress(AttributeError):  # a notebook's, or a caller's own
+            self.stream.reconfigure(errors="backslashreplace")  # for names of files that are not UTF-8
         self.error: OSError | None = None
 
     def __getattr__(self, name: str):
@@ -44,7 +50,7 @@ class _Stream:
             self.stream.flush()
         except OSError as error:
             self.error = error
-            with Path(os.devnull).open("w") as nowhere:
+            with Path(os.devnull).open("w") as nowhere, contextlib.suppress(io.UnsupportedOperation):
                 os.dup2(nowhere.fileno(), self.stream.fileno())
         return len(text)
 
@@ -58,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     printed = _Stream(sys.stdout)
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(_Stream(sys.stderr)):
         status = _run(args)
-        if printed.error and not isinstance(printed.error, BrokenPipeError):
+        if printed.error and printed.error.errno not in UNREAD:
             _complain(f"standard output: {printed.error}")
             return status or 1
     return status
@@ -171,7 +177,7 @@ def film(args: argparse.Namespace) -> int:
             table = film.analyze(path, classifier, args.out, detector=args.detector, min_shot=args.min_shot)
             files = report.export(table)
         except (ValueError, OSError) as error:
-            failed.append(Path(path).name)
+            failed.append(path.name)
             _complain(error)
             continue
         shots, seconds = shots + len(table), seconds + table["seconds"].sum()

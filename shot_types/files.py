@@ -13,7 +13,7 @@ import stat
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 # What FFmpeg's demuxers and muxers of films call their files, and what people do; not those of sound, pictures and
@@ -27,40 +27,34 @@ VIDEO_ENDINGS = """
 VIDEO_SUFFIXES = {f".{ending}" for ending in VIDEO_ENDINGS.split()}
 
 
-def list_files(folder: str | Path, suffixes: Container[str]) -> list[Path]:
-    """Files below `folder` with one of `suffixes` (small letters, with dot), sorted; hidden files and folders left out.
+def list_files(folder: str | Path, suffixes: Container[str]) -> tuple[list[Path], str]:
+    """Files below `folder` with one of `suffixes` (small letters, with dot), sorted, and counts of others by ending.
 
-    A file of no bytes is one too, and a link that leads nowhere. Warns of folders below it that cannot be read, and of
-    links to folders, which are not followed. Raises PermissionError where `folder` itself cannot be read.
+    The second is a text such as "2 .txt, 1 without", "" if there are no others. Hidden files and folders do not count.
+    Warns of folders that cannot be read, and of links to folders. A file of no bytes is one too, and so is a link to
+    nothing, which fails where it is read.
     """
-    return [path for path in _seen(folder) if path.suffix.lower() in suffixes]
 
-
-def left_out(folder: str | Path, taken: Iterable[Path]) -> str:
-    """Which endings the files below `folder` have besides those `taken`, with counts; "" if there are none."""
-    taken = set(taken)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `list_files` gives them
-        counts = Counter(path.suffix.lower() or "without" for path in _seen(folder) if path not in taken)
-    return ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items()))
-
-
-def _seen(folder: str | Path) -> list[Path]:
     def left(error: OSError) -> None:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return
         if Path(error.filename) == Path(folder):
             raise error
-        warnings.warn(f"{error.filename}: left out, as it cannot be read ({error.strerror})", stacklevel=5)
+        warnings.warn(f"{error.filename}: left out, as it cannot be read ({error.strerror})", stacklevel=4)
 
-    found = []
+    found, others = [], Counter()
     for place, folders, files in os.walk(folder, onerror=left):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(place, name) for name in folders):
             if path.is_symlink():
-                warnings.warn(f"{path}: left out, as a link to a folder; name it too", stacklevel=4)
-        found += [Path(place, name) for name in files if not name.startswith(".")]
-    return sorted(path for path in found if path.is_file() or not path.exists())
+                warnings.warn(f"{path}: left out, as a link to a folder; name it too", stacklevel=3)
+        for path in (Path(place, name) for name in files if not name.startswith(".")):
+            if os.path.isfile(path) or not os.path.exists(path):  # noqa: PTH110, PTH113 - no errors where rights lack
+                if path.suffix.lower() in suffixes:
+                    found.append(path)
+                else:
+                    others[path.suffix.lower() or "without"] += 1
+    return sorted(found), ", ".join(f"{count} {ending}" for ending, count in sorted(others.items()))
 
 
 @contextlib.contextmanager

@@ -15,22 +15,16 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from .files import VIDEO_SUFFIXES, left_out, list_files
+from .files import VIDEO_SUFFIXES, list_files
 
 MIN_SIDE = 16  # pixels: below this no person can see a shot scale either
-MAX_PIXELS = 180_000_000  # more would take over half a gigabyte for one picture
+MAX_PIXELS = 178_000_000  # more would take over half a gigabyte for one picture; Pillow's own limit is near
 BLACK = 24  # bars are darker than this (video black is 16 where a range flag was lost)
 TOLERANCE = 8  # grey levels by which coding noise moves a flat bar
-NO_PICTURES = {
-    "BUFR",
-    "EPS",
-    "FLI",
-    "GRIB",
-    "HDF5",
-    "IPTC",
-    "MPEG",
-    "WMF",
-}  # which Pillow knows, but reads not at all or in part
+# Formats that Pillow knows, but reads not at all or in part.
+NO_PICTURES = {"BUFR", "EPS", "FLI", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
+MENDABLE = 1 << 28  # bytes: larger files that cannot be read are not looked into
+PNG = b"\x89PNG\r\n\x1a\n"
 JPEG_END = b"\xff\xd9"
 JPEG_ROWS = 18  # of one row of blocks, and two that wait for it
 PNG_PICTURE = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND"}
@@ -60,18 +54,22 @@ def picture_suffixes() -> frozenset[str]:
 
 def list_pictures(folder: str | Path) -> list[Path]:
     """Picture files below `folder`, sorted, hidden ones left out; FrameError when there are none."""
-    found = list_files(folder, picture_suffixes())
-    if not found:
-        raise FrameError(f"{folder}: no pictures in this folder; expected files such as a.jpg, a.png or a.tif")
-    return found
+    return _listed(folder)[0]
 
 
 def find_pictures(folder: str | Path) -> list[Path]:
     """As `list_pictures`, with a warning that counts by their endings the files that are left out."""
-    found = list_pictures(folder)
-    if others := left_out(folder, found):
+    found, others = _listed(folder)
+    if others:
         warnings.warn(f"{folder}: files left out, as Pillow reads no such pictures: {others}", stacklevel=3)
     return found
+
+
+def _listed(folder: str | Path) -> tuple[list[Path], str]:
+    found, others = list_files(folder, picture_suffixes())
+    if not found:
+        raise FrameError(f"{folder}: no pictures in this folder; expected files such as a.jpg, a.png or a.tif")
+    return found, others
 
 
 def check_file(path: str | Path) -> Path:
@@ -106,13 +104,15 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
             try:
                 return _decode(path, min_size)
             except (OSError, SyntaxError, ValueError):
-                mended = _mended(path.read_bytes())
+                mended = _mended(path)
                 if mended is None:
                     raise
                 return _decode(io.BytesIO(mended), min_size)
     except Image.DecompressionBombError as error:
         limit = MAX_PIXELS // 1_000_000
         raise FrameError(f"{path}: more than {limit} million pixels declared; make it smaller first") from error
+    except PermissionError as error:
+        raise FrameError(f"{path}: may not be read; ask for the rights to") from error
     except UnidentifiedImageError as error:
         raise FrameError(f"{path}: not a picture that Pillow can read; convert it to JPEG or PNG") from error
     except Exception as error:  # the readers of Pillow raise many kinds
@@ -152,23 +152,29 @@ def _decode(file: Path | io.BytesIO, min_size: tuple[int, int] | None) -> np.nda
         return to_rgb(image)
 
 
-def _mended(data: bytes) -> bytes | None:
+def _mended(path: Path) -> bytes | None:
     """A picture file that can be read, from one of which nothing is lost but its end or what lies beside the picture.
 
     None where there is no such file to be had.
     """
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        chunks, at = [data[:8]], 8
-        while at + 8 <= len(data):
-            size, kind = struct.unpack_from(">I4s", data, at)
-            chunk = data[at + 4 : at + 8 + size]
-            if kind in PNG_PICTURE:
-                chunks.append(struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)))
-            at += 12 + size
-        return b"".join(chunks)
-    if data.startswith(b"\xff\xd8") and _rows_lost(data) <= JPEG_ROWS:
-        return data + JPEG_END
-    return None
+    with path.open("rb") as file:
+        data = file.read(len(PNG))
+        if path.stat().st_size > MENDABLE or not data.startswith((PNG, b"\xff\xd8")):
+            return None
+        data += file.read()
+    if not data.startswith(PNG):
+        return data + JPEG_END if _rows_lost(data) <= JPEG_ROWS else None
+    chunks, at = [PNG], len(PNG)
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        chunk, stored = data[at + 4 : at + 8 + size], data[at + 8 + size : at + 12 + size]
+        right = struct.pack(">I", zlib.crc32(chunk))
+        if kind in (b"IDAT", b"IEND"):  # damaged pixels show as such; a damaged head would be another picture
+            stored = right
+        if kind in PNG_PICTURE and (stored == right or kind != b"eXIf"):
+            chunks.append(struct.pack(">I", len(chunk) - 4) + chunk + stored)
+        at += 12 + size
+    return b"".join(chunks)
 
 
 def _rows_lost(data: bytes) -> int:

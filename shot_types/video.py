@@ -136,8 +136,14 @@ class Video(contextlib.AbstractContextManager):
         options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "skip_initial_bytes": str(first)}
         options["merge_pmt_versions"] = "1"  # the parts of a joined MPEG-TS are one stream
         with self._named_errors():
-            path = str(self.path.absolute())  # in which a colon is no protocol
-            self.container = av.open(path, options=options, metadata_errors="replace")
+            try:
+                path = str(self.path.absolute())  # in which a colon is no protocol
+                self.container = av.open(path, options=options, metadata_errors="replace")
+            except av.error.ArgumentError as error:  # what FFmpeg says of a format that is not in FORMATS
+                raise FrameError(
+                    f"{self.path}: a playlist or a picture, not a film; give the film itself, pictures go to"
+                    " `shot-types classify`"
+                ) from error
         self.stream = _film(self.container)
         kind, brand = self.container.format.name, self.container.metadata.get("major_brand")
         still = self.stream and self.stream.frames == 1 and (kind == "gif" or brand in STILLS)
@@ -159,15 +165,22 @@ class Video(contextlib.AbstractContextManager):
     def _named_errors(self):
         try:
             yield
-        except av.error.ArgumentError as error:  # what FFmpeg says of a format that is not in FORMATS
-            raise FrameError(
-                f"{self.path}: a playlist or a picture, not a film; give the film itself, pictures go to"
-                " `shot-types classify`"
-            ) from error
         except (av.error.FFmpegError, OSError) as error:
             raise FrameError(
                 f"{self.path}: not a video that FFmpeg can read ({error.strerror}); get it again"
             ) from error
+
+    @property
+    def timecode(self) -> str:
+        """What the file says is the timecode of its first frame; "" if it says nothing."""
+        parts = self.stream, self.container, *self.container.streams
+        tags = [tag for part in parts for key, tag in part.metadata.items() if key.lower() == "timecode"]
+        return next(filter(None, tags), "")
+
+    @property
+    def audio_channels(self) -> int:
+        """Of the first sound that can be decoded; 0 where there is none."""
+        return next((sound.codec_context.channels for sound in self.container.streams.audio if sound.codec_context), 0)
 
     @property
     def clock_may_jump(self) -> bool:
@@ -330,8 +343,15 @@ class Video(contextlib.AbstractContextManager):
         width = frame.width * (self.stream.sample_aspect_ratio or 1)
         scale = min(1, side / min(width, frame.height)) if side else 1
         size = {"width": max(1, round(width * scale)), "height": max(1, round(frame.height * scale))}
-        rgb = frame.to_ndarray(format="rgb24", **size, interpolation="AREA" if scale < 1 else None)
+        with self._named_errors():
+            rgb = frame.to_ndarray(format="rgb24", **size, interpolation="AREA" if scale < 1 else None)
         return np.ascontiguousarray(_upright(rgb, frame))
+
+    def small(self, frame: av.VideoFrame, width: int) -> np.ndarray:
+        """As it lies in the file, blue first, one size for all frames, quickly made: uint8 BGR (height, width, 3)."""
+        height = max(2, round(width * self.shape[0] / self.shape[1]))
+        with self._named_errors():
+            return frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR")
 
 
 def _declared(stream: av.VideoStream) -> float:

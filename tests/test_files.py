@@ -5,7 +5,7 @@ import threading
 import av
 import pytest
 
-from shot_types.files import VIDEO_SUFFIXES, file_sha256, left_out, list_files, replacing, write
+from shot_types.files import VIDEO_SUFFIXES, file_sha256, list_files, replacing, write
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
@@ -122,9 +122,8 @@ def test_what_a_folder_holds_besides_is_counted(tmp_path):
     for name in ("a.MKV", "b.txt", "deep/c.txt", "deep/README", ".hidden/d.mkv", "._a.mkv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = list_files(tmp_path, {".mkv"})
-    assert found == [tmp_path / "a.MKV"] and left_out(tmp_path, found) == "2 .txt, 1 without"
-    assert left_out(tmp_path / "deep", list_files(tmp_path / "deep", {".txt", ""})) == ""
+    assert list_files(tmp_path, {".mkv"}) == ([tmp_path / "a.MKV"], "2 .txt, 1 without")
+    assert list_files(tmp_path / "deep", {".txt", ""})[1] == ""
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and rights of POSIX")
@@ -144,8 +143,7 @@ def test_what_cannot_be_listed_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", locked)
     with pytest.warns(UserWarning) as caught:
-        found = list_files(tmp_path / "films", {".mkv"})
-        left_out(tmp_path / "films", found)
+        found, _ = list_files(tmp_path / "films", {".mkv"})
     said = sorted(str(warning.message).removeprefix(f"{tmp_path}/films/") for warning in caught)
     assert said == [
         "link: left out, as a link to a folder; name it too",

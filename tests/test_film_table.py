@@ -113,7 +113,7 @@ def test_tables_that_cannot_be_used(path, tmp_path):
         with pytest.raises(ValueError, match=r"film\.json: not there, or not the record"):
             film.load(csv)
     record.unlink()
-    with pytest.raises(ValueError, match=r"move film\.csv away") as error:
+    with pytest.raises(ValueError, match=r"move film\.csv and what lies beside it away") as error:
         film.load(csv)
     assert isinstance(error.value.__cause__, FileNotFoundError)
     csv.rename(tmp_path / "kept.csv")
@@ -333,3 +333,14 @@ def test_a_record_of_other_kinds_is_refused_and_a_byte_order_mark_is_not(path, t
         file.write_text(json.dumps(good | values))
         with pytest.raises(ValueError, match=r"film\.json: not there, or not the record of an analysis"):
             film.load(tmp_path / "film.csv")
+
+
+def test_columns_keep_their_order_and_scales_at_start_and_end_their_values(path, tmp_path):
+    table = film.analyze(path, Brightness(), tmp_path)
+    columns = (tmp_path / "film.csv").read_text().splitlines()[0]
+    save(film.load(tmp_path / "film.csv"), tmp_path / "film.csv")
+    assert (tmp_path / "film.csv").read_text().splitlines()[0] == columns == ",".join(table.columns)
+    table.loc[1, "scale_at_start"] = "LS"
+    table.to_csv(tmp_path / "film.csv", index=False)
+    with pytest.raises(ValueError, match="line 3: scale_at_start of shot 2 is LS, and the analysis wrote"):
+        film.load(tmp_path / "film.csv")

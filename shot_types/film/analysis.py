@@ -96,7 +96,7 @@ def analyze(
             versions = {module.__name__: module.__version__ for module in (scenedetect, np, pd)}
             versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
             attrs = {"rate": run.rate, "drop_frame": run.drop_frame, "start_frame": run.start_frame}
-            attrs |= {"media": str(media), "audio_channels": run.audio_channels, "note": run.note}
+            attrs |= {"media": str(media), "audio_channels": video.audio_channels, "note": run.note}
             return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
 
 
@@ -159,15 +159,11 @@ class _Pass:
         self.seconds, self.note = {"decoding": 0.0, "cut detection": 0.0, "classifying": 0.0}, ""
         near = RationalTime.nearest_smpte_timecode_rate(1 / video.frame_seconds)
         self.rate = near if abs(near * video.frame_seconds - 1) < 0.01 else 30.0  # 15 frames/s have no timecode
-        parts = video.stream, video.container, *video.container.streams
-        tags = [tag for part in parts for key, tag in part.metadata.items() if tag and key.lower() == "timecode"]
         self.start_frame, self.drop_frame = 0, self.rate in DROPPING
-        with contextlib.suppress(ValueError, IndexError):
-            tag = tags[0] if self.drop_frame else tags[0].replace(";", ":")  # nothing is dropped at such a rate
+        with contextlib.suppress(ValueError):
+            tag = video.timecode if self.drop_frame else video.timecode.replace(";", ":")  # such a rate drops nothing
             self.start_frame = int(RationalTime.from_timecode(tag, self.rate).value)
             self.drop_frame = self.drop_frame and ";" in tag
-        sound = video.container.streams.audio
-        self.audio_channels = sound[0].codec_context.channels if sound else 0
 
     @contextlib.contextmanager
     def _clock(self, name: str) -> Iterator[None]:
@@ -241,16 +237,9 @@ class _Pass:
         """When shots end, as far as the detector says it at this frame; at the end of the film, that as well."""
         with self._clock("cut detection"):
             at = FrameTimecode(Timecode(now, Fraction(1, MICRO)), fps=self.rate)
-            found = self.finder.process_frame(at, self._small(frame)) if frame else self.finder.post_process(at)
+            small = None if frame is None else self.video.small(frame, CUT_WIDTH)
+            found = self.finder.post_process(at) if small is None else self.finder.process_frame(at, small)
         return [round(cut.seconds * MICRO) for cut in found] + ([] if frame else [now])
-
-    def _small(self, frame: Frame) -> np.ndarray:
-        """For cut detection: as it lies in the file, blue first, the same size for all frames, quickly made.
-
-        uint8 BGR (height, CUT_WIDTH, 3).
-        """
-        height = max(2, round(CUT_WIDTH * self.video.shape[0] / self.video.shape[1]))
-        return frame.to_ndarray(format="bgr24", width=CUT_WIDTH, height=height, interpolation="FAST_BILINEAR")
 
     def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path) -> dict:
         """The row of a shot; what nothing is known of is empty there."""

@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..classifier import choose_framework, load_classifier
-from ..files import VIDEO_SUFFIXES, left_out, list_files
+from ..files import VIDEO_SUFFIXES, list_files
 from ..pictures import FrameError
 from .analysis import analyze
 from .work import identity, own_name
@@ -50,7 +50,9 @@ def analyze_many(
     framework = framework or choose_framework(weights)  # here, so that a warning of it comes once
     call = (Path(out).resolve(), framework, weights and Path(weights).resolve(), settings, names)
     cluster = cluster or os.environ.get("RAY_ADDRESS")
-    answers = _on_ray(films, call, cluster) if cluster else _here(films, call, workers or os.cpu_count())
+    answers = (
+        _on_ray(films, call, cluster) if cluster else _here(films, call, min(workers or os.cpu_count(), len(films)))
+    )
     tables, failed = {}, {}
     for path, answer in tqdm(answers, total=len(films), unit="film", disable=None, leave=False):
         if isinstance(answer, str):
@@ -75,7 +77,7 @@ def _listed(paths: str | Path | Iterable[str | Path]) -> list[Path]:
         raise FrameError("an empty path; name films, or a folder of them")
     if isinstance(paths, str | Path):
         paths = list_films(paths) if Path(paths).is_dir() else [paths]
-    films = [Path(path).resolve() for path in paths]
+    films = [Path(path).absolute() for path in paths]
     if not films:
         raise FrameError("no films are given; name some, or a folder of them")
     return films
@@ -83,10 +85,10 @@ def _listed(paths: str | Path | Iterable[str | Path]) -> list[Path]:
 
 def _own_names(films: list[Path], out: Path) -> dict[Path, str]:
     """The names of the results of those films that share theirs with others among `films`, or may come to."""
-    count, names = Counter(path.stem for path in films), {}
+    count, names = Counter(path.stem.casefold() for path in films), {}
     for path in films:
         with contextlib.suppress(OSError):  # `analyze` says so
-            if count[path.stem] > 1 or re.search(r" \(\d+\)$", path.stem):
+            if count[path.stem.casefold()] > 1 or re.search(r" \(\d+\)$", path.stem):
                 names[path] = own_name(out, path, identity(path), names.values())
     return names
 
@@ -96,10 +98,10 @@ def list_films(folder: str | Path) -> list[Path]:
 
     Warns of other files, counted by their endings.
     """
-    found = list_files(folder, VIDEO_SUFFIXES)
+    found, others = list_files(folder, VIDEO_SUFFIXES)
     if not found:
         raise FrameError(f"{folder}: no films in this folder; expected files such as a.mp4, a.mkv or a.mov")
-    if others := left_out(folder, found):
+    if others:
         warnings.warn(f"{folder}: files left out, as no films have such endings: {others}", stacklevel=4)
     return found
 

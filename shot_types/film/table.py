@@ -44,12 +44,12 @@ TIMES = ["start_seconds", "end_seconds", "seconds"]
 COUNTS = ["shot", "frames", "check"]
 SHARES = ["confidence", *SCALE, "agreement"]
 NUMBERS = [*COUNTS, *TIMES, *SHARES]
-NAMED = ["label", "scale_at_start", "scale_at_end"]
+CHANGES = ["scale_at_start", "scale_at_end"]
 TIMECODES = ["start", "end"]
-TEXTS = [*TIMECODES, *NAMED, "thumbnail"]
+TEXTS = [*TIMECODES, "label", *CHANGES, "thumbnail"]
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
 LATER_COLUMNS = {"check": 0}
-LATER = {"drop_frame": None, "audio_channels": 0, "media": None}  # not in the records of earlier versions
+LATER = {"drop_frame": None, "audio_channels": 0, "media": None}  # may be missing from a record, as LATER_COLUMNS may
 EXPORTS = (".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg")
 FIGURES = ("timeline", "rhythm", "shares", "lengths")
 RESULTS = (".json", *EXPORTS, *(f"_{name}.png" for name in FIGURES))
@@ -109,19 +109,22 @@ def load(path: str | Path) -> pd.DataFrame:
     record = _record(path)
     shots, lines = record.pop("shots"), _lines(path)
     if problem := check_rows(lines, shots):
-        raise ValueError(f"{path}, {problem}; change labels only, or move the table away and analyse the film again")
+        raise ValueError(
+            f"{path}, {problem}; change labels only, or move the table away, with its .json file and its folder of"
+            " pictures, and analyse the film again"
+        )
     rows = {row["shot"]: row for _, row in lines}
     rows = [rows[shot["shot"]] for shot in shots]
     table = pd.DataFrame(shots)
     added = [name for name in lines[0][1] if name not in table.columns]
-    for name in (*NAMED, "check", *added):
+    for name in ("label", "check", *added):
         table[name] = [row[name] for row in rows]
     table = table.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(COUNTS, int) | dict.fromkeys(TEXTS, "str"))
     changed = corrected(table)
     table["confidence"] = table[list(SCALE)].max(axis=1)  # a label may be the first one again
     table.loc[changed, ["confidence", "agreement"]] = np.nan
     table.loc[changed, "check"] = 0
-    table.loc[changed, ["scale_at_start", "scale_at_end"]] = ""
+    table.loc[changed, CHANGES] = ""
     if record["drop_frame"] is None:
         record["drop_frame"] = ";" in table["start"].iloc[0]
     if record["media"]:
@@ -187,13 +190,14 @@ def check_rows(lines: list[tuple[int, dict]], shots: list[dict]) -> str | None:
         if number in seen:
             return f"line {line}: shot {number} is in line {seen[number]} already"
         seen[number] = line
-        for name in NAMED:
-            row[name] = row[name].strip().upper()
-            if row[name] not in (*LABELS, ""):
-                return f"line {line}: {name} of shot {number} is {row[name]!r}; use {', '.join(SCALE)} or nothing"
+        row["label"] = row["label"].strip().upper()
+        if row["label"] not in (*LABELS, ""):
+            return f"line {line}: label of shot {number} is {row['label']!r}; use {', '.join(SCALE)} or nothing"
         for name, was in known[number].items():
             if name in TIMECODES:
                 same = row[name].strip() == was
+            elif name in CHANGES:
+                same = row[name].strip().upper() in (was, "")
             else:
                 same = name not in NUMBERS or name == "check" or None in (was, row[name]) or _shows(row[name], was)
             if not same:
@@ -240,7 +244,10 @@ def _record(csv: Path) -> dict:
     try:
         record = json.loads(path.read_text(encoding="utf-8-sig"))
         record = {name: record[name] for name in RECORD} | {name: record.get(name, LATER[name]) for name in LATER}
-        shots = [LATER_COLUMNS | shot for shot in record["shots"]]
+        shots = record["shots"]
+        for shot in shots:
+            for name, value in LATER_COLUMNS.items():
+                shot.setdefault(name, value)
         names = sorted((*NUMBERS, *TEXTS), key=list(shots[0]).index)
         shots = [{name: shot[name] for name in names} for shot in shots]
         for shot in shots:
@@ -256,7 +263,8 @@ def _record(csv: Path) -> dict:
         return record | {"shots": shots}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
-            f"{path}: not there, or not the record of an analysis; move {csv.name} away and analyse the film again"
+            f"{path}: not there, or not the record of an analysis; move {csv.name} and what lies beside it away and"
+            " analyse the film again"
         ) from error
 
 

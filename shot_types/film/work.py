@@ -94,7 +94,7 @@ def _films(csv: Path) -> Iterator[dict]:
 
 
 def _is_same(film: dict, other: dict) -> bool:
-    """Whether two films are the same; records of earlier versions have no digest."""
+    """Whether two films are the same; a record may lack the digest."""
     key = "digest" if "digest" in other else "film"
     return film["bytes"] == other.get("bytes") and film[key] == other.get(key)
 
@@ -135,7 +135,7 @@ class Work:
         if edited(table):
             raise ValueError(
                 f"{self.csv}: has corrected labels, or what else a person entered, and is from other weights or"
-                " settings; move it away, or choose another `out`"
+                " settings; move it away, with its .json file and its folder of pictures, or choose another `out`"
             )
         return None
 
@@ -148,7 +148,7 @@ class Work:
         lines = []
         with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: the line at which the work was stopped
             for line in self.part.read_bytes().splitlines(keepends=True):
-                row = json.loads(line)
+                row = json.loads(line) if line.endswith(b"\n") else None
                 if not (isinstance(row, dict) and ("taken" in row if lines else self._is_ours(row))):
                     break
                 lines.append(line)
