@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageOps
 from ..files import write
 from ..labels import COLORS, SCALE, STEP
 from .exports import clock, to_chapters, to_edl, to_otio, to_page
-from .table import EXPORTS, FIGURES, beside, printable, save, thumbnail
+from .table import beside, printable, save, thumbnail
 
 
 def summary(table: pd.DataFrame) -> pd.Series:
@@ -148,12 +148,16 @@ def export(table: pd.DataFrame) -> list[Path]:
     """Write all there is beside the table's CSV file, which takes over corrections too; returns the files."""
     csv = Path(table.attrs["folder"], f"{table.attrs['name']}.csv")
     save(table, csv)
-    texts = (otio.adapters.write_to_string(to_otio(table), "otio_json"), to_edl(table), to_chapters(table))
-    data = (*texts, to_page(table), _bytes(contact_sheet(table).save, "JPEG"))
-    files = dict(zip(EXPORTS, data, strict=True))
-    for name in FIGURES:
-        figure = globals()[name](table)
-        files[f"_{name}.png"] = _bytes(figure.savefig, "png", dpi=150)
+    files = {
+        ".otio": otio.adapters.write_to_string(to_otio(table), "otio_json"),
+        ".edl": to_edl(table),
+        ".vtt": to_chapters(table),
+        ".html": to_page(table),
+        "_contact_sheet.jpg": _bytes(contact_sheet(table).save, "JPEG"),
+    }
+    for draw in (timeline, rhythm, shares, lengths):
+        figure = draw(table)
+        files[f"_{draw.__name__}.png"] = _bytes(figure.savefig, "png", dpi=150)
         plt.close(figure)
     for end, data in files.items():
         write(beside(csv, end), data)

@@ -50,10 +50,9 @@ TEXTS = [*TIMECODES, "label", *CHANGES, "thumbnail"]
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
 LATER_COLUMNS = {"check": 0}
 LATER = {"drop_frame": None, "audio_channels": 0, "media": None}  # may be missing from a record, as LATER_COLUMNS may
-EXPORTS = (".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg")
-FIGURES = ("timeline", "rhythm", "shares", "lengths")
-RESULTS = (".json", *EXPORTS, *(f"_{name}.png" for name in FIGURES))
-"""How the names of the files end that lie beside a table."""
+RESULTS = (".json", ".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg")
+RESULTS += ("_timeline.png", "_rhythm.png", "_shares.png", "_lengths.png")
+"""How the names of the files end that lie beside a table: what `report.export` writes."""
 LONGEST = 255  # bytes: what file systems take as a name
 FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?![\d.,]+$))")
 """How a text begins that spreadsheets would compute; an apostrophe before it makes it plain text."""

@@ -166,7 +166,8 @@ def write_results(weights: str | Path, card: dict, val: pd.DataFrame, test: pd.D
         figures["calibration error"] = expected_calibration_error(rows["label"], proba)
         card[name] = {key: round(value, 4) for key, value in figures.items() if key != "choice loss"}
         if name == "val":
-            film = of_films(rows) if of_films(rows).any() else of_films(rows) | True
+            film = of_films(rows)
+            film |= not film.any()
             card["unsure below"] = round(unsure_below(rows["label"][film], proba[film]), 4)
         else:
             columns = (
