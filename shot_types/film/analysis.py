@@ -248,8 +248,9 @@ class _Pass:
         seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
         row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
-        row |= {"label": "", "confidence": None, **dict.fromkeys(SCALE), "frames": len(seen), "agreement": None}
-        row |= {"check": 0, "scale_at_start": "", "scale_at_end": "", "thumbnail": ""}
+        row |= {"kind": "shot" if seen else "empty", "label": "", "confidence": None, **dict.fromkeys(SCALE)}
+        row |= {"is_shot": None, "frames": len(seen), "agreement": None, "check": 0, "why": "", "corrected": 0}
+        row |= {"scale_at_start": "", "scale_at_end": "", "thumbnail": ""}
         if seen:
             with self._clock("classifying"):
                 row |= _scale(self.classifier.predict_proba([sample.rgb for sample in seen]))

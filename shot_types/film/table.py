@@ -3,11 +3,15 @@
 Columns of a table:
 - `shot`: int, from 1. `start`, `end`: SMPTE timecode.
 - `start_seconds`, `end_seconds`: from the first frame on. `seconds`: how long the shot is.
-- `label`: one of the five classes, or "" where nothing is to be seen (black, one colour). `confidence`: its
-  probability, from 0 to 1. `ECS`, `CS`, `MS`, `FS`, `LS`: the probabilities, which are empty where nothing is seen.
+- `kind`: `shot`; `title` (title card, logo, credits, screen text), `empty` (black, white, one colour) or `transition`
+  (a dissolve, a fade). Only a shot has a label and counts in shares and lengths.
+- `label`: one of the five classes, or "" where the kind is not `shot`. `confidence`: its probability, from 0 to 1.
+  `ECS`, `CS`, `MS`, `FS`, `LS`: the probabilities, which are empty where nothing is seen.
+- `is_shot`: how sure it is, from 0 to 1, that there is a scale to be seen; below 0.5 it is a title. Empty where the
+  weights do not tell.
 - `frames`: int, how many were classified. `agreement`: share of these, from 0 to 1, whose own label is the shot's.
-- `check`: 1 where the confidence is lower than the weights' card says is sure (`unsure below`), else 0: the shots to
-  look at first. Who has looked may write 0.
+- `check`: 1 for the shots to look at first, else 0; `why` says the reasons. Who has looked may write 0.
+- `corrected`: 1 where a person changed label, kind or cuts, else 0.
 - `scale_at_start`, `scale_at_end`: labels of the first and the last third, where these differ; else "".
 - `thumbnail`: a file, from the table's folder on, or "".
 - Columns that a person added are kept behind these, as text.
@@ -41,14 +45,15 @@ from ..labels import LABELS, SCALE
 from ..pictures import FrameError, check_file, read_image
 
 TIMES = ["start_seconds", "end_seconds", "seconds"]
-COUNTS = ["shot", "frames", "check"]
-SHARES = ["confidence", *SCALE, "agreement"]
+COUNTS = ["shot", "frames", "check", "corrected"]
+SHARES = ["confidence", *SCALE, "is_shot", "agreement"]
 NUMBERS = [*COUNTS, *TIMES, *SHARES]
 CHANGES = ["scale_at_start", "scale_at_end"]
 TIMECODES = ["start", "end"]
-TEXTS = [*TIMECODES, "label", *CHANGES, "thumbnail"]
+TEXTS = [*TIMECODES, "kind", "label", "why", *CHANGES, "thumbnail"]
+KINDS = ("shot", "title", "empty", "transition")
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
-LATER_COLUMNS = {"check": 0}
+LATER_COLUMNS = {"check": 0, "corrected": 0, "is_shot": None, "why": "", "kind": ""}
 LATER = {"drop_frame": None, "audio_channels": 0, "media": None}  # may be missing from a record, as LATER_COLUMNS may
 RESULTS = (".json", ".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg")
 RESULTS += ("_timeline.png", "_rhythm.png", "_shares.png", "_lengths.png")
@@ -153,7 +158,9 @@ def _lines(path: Path) -> list[tuple[int, dict]]:
                 raise ValueError(f"{path}, line {line}: a cell without a column name; name it in line 1, or empty it")
             if any(map(str.strip, cells)):
                 cells = {name: _as_written(cell) for name, cell in row if name}
-                lines.append((line, {name: str(value) for name, value in LATER_COLUMNS.items()} | cells))
+                lines.append(
+                    (line, {name: str("" if value is None else value) for name, value in LATER_COLUMNS.items()} | cells)
+                )
             line = reader.line_num + 1
     if not lines:
         raise ValueError(f"{path}, line {line}: all rows are missing; move it away and analyse the film again")
@@ -195,6 +202,8 @@ def check_rows(lines: list[tuple[int, dict]], shots: list[dict]) -> str | None:
         for name, was in known[number].items():
             if name in TIMECODES:
                 same = row[name].strip() == was
+            elif name in ("kind", "why", "corrected", "is_shot"):
+                same = True
             elif name in CHANGES:
                 same = row[name].strip().upper() in (was, "")
             else:
@@ -247,6 +256,7 @@ def _record(csv: Path) -> dict:
         for shot in shots:
             for name, value in LATER_COLUMNS.items():
                 shot.setdefault(name, value)
+            shot["kind"] = shot["kind"] or ("shot" if shot["label"] else "empty")
         names = sorted((*NUMBERS, *TEXTS), key=list(shots[0]).index)
         shots = [{name: shot[name] for name in names} for shot in shots]
         for shot in shots:
