@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import write_video
-from films import Brightness, Level, Stopped, shots, start_python
+from films import Brightness, Level, Stopped, scene, shots, start_python
+from PIL import Image
 
 from shot_types import film
 from shot_types.film import work
@@ -131,26 +132,33 @@ def change(csv, *, drop=(), double=(), **cells):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        ({"label": (2, "XCS")}, "line 4: label of shot 3 is 'XCS'; use ECS, CS, MS, FS, LS or nothing"),
+        ({"label": (2, "XCS")}, "line 4: label is 'XCS'; use ECS, CS, MS, FS, LS or nothing"),
+        ({"label": (2, "")}, "line 4: a shot without label; use ECS, .* or write title or empty as its kind"),
+        ({"kind": (2, "logo")}, "line 4: kind is 'logo'; use shot, title, empty, transition"),
+        ({"kind": (2, "title"), "label": (2, "CS")}, "line 4: a title with the label CS; empty the label"),
         ({"scale_at_end": (0, "near")}, "line 2: scale_at_end"),
-        ({"drop": [0]}, "line 2: the row of shot 1 is missing"),
-        ({"drop": [1]}, "line 3: the row of shot 2 is missing"),
-        ({"drop": [3]}, "line 5: the row of shot 4 is missing"),
-        ({"double": [1]}, "line 6: shot 2 is in line 3 already"),
-        ({"shot": (3, "5")}, "line 5: shot 5 is none of the film's 4"),
-        ({"shot": (0, "1.5")}, "line 2: shot 1.5 is none"),
-        ({"start_seconds": (1, "1.05")}, "line 3: start_seconds of shot 2 is 1.05, and the analysis wrote 1.25"),
-        ({"end_seconds": (0, "2")}, "line 2: end_seconds of shot 1 is 2"),
-        ({"seconds": (0, "")}, "line 2: seconds is '', which is no number"),
+        ({"drop": [0]}, "line 2: starts at 1.25 seconds, and the film begins at 0.00: a gap; .* put back the row"),
+        ({"drop": [1]}, "line 3: starts at 2.50 seconds, and the one before it ends at 1.25: a gap"),
+        ({"drop": [3]}, "line 4: the last shot ends at 3.75 seconds, and the film at 5.00; .* put back the row"),
+        ({"double": [1]}, "line 6: shot 2 is in line 3 already; remove one"),
+        ({"start_seconds": (1, "1.05")}, "line 3: starts at 1.05 seconds, .* at 1.25: they overlap; move one of"),
+        ({"end_seconds": (0, "2")}, "line 3: starts at 1.25 seconds, and the one before it ends at 2.00: they overlap"),
+        ({"end_seconds": (0, "0")}, "line 2: a shot from 0.00 to 0.00 seconds; it has to end after its start"),
+        ({"seconds": (0, "3")}, "line 2: seconds is 3, and from start to end it is 1.25; change start or end"),
         ({"end_seconds": (3, "nan")}, "line 5: end_seconds is 'nan', which is no number"),
         ({"confidence": (3, "inf")}, "line 5: confidence is 'inf', which is no number"),
         ({"end_seconds": (1, "02. May")}, "line 3: end_seconds is '02. May', which is no number"),
-        ({"end": (1, "00:00:03:12")}, "line 3: end of shot 2 is 00:00:03:12, and the analysis wrote 00:00:02:12"),
-        ({"start": (1, "0:00:01")}, "line 3: start of shot 2"),
-        ({"LS": (0, "0.5")}, "line 2: LS of shot 1"),
+        ({"end": (1, "00:00:03:12")}, "line 4: starts at 2.50 seconds, and the one before it ends at 3.50"),
+        ({"end": (1, "00:00:03:12"), "end_seconds": (1, "3.9")}, "line 3: end_seconds is 3.9 and end is 00:00:03:12;"),
+        ({"start": (1, "0 h 1")}, "line 3: start is '0 h 1'; write a timecode such as 00:01:02:03"),
+        (
+            {"shot": (3, "5"), "end_seconds": (3, ""), "end": (3, "")},
+            "line 5: a new row without end_seconds; write that",
+        ),
+        ({"LS": (0, "0.5")}, "line 2: LS of shot 1 is 0.5, and the analysis wrote 0.92; change labels, kinds"),
     ],
 )
-def test_what_else_than_labels_is_changed_is_named_with_its_line(path, tmp_path, edit, message):
+def test_what_is_wrong_is_named_with_its_line(path, tmp_path, edit, message):
     film.analyze(path, Brightness(), tmp_path)
     before = (tmp_path / "film.json").read_bytes()
     change(tmp_path / "film.csv", **edit)
@@ -177,7 +185,7 @@ def test_a_table_that_a_spreadsheet_saved(tmp_path, encoding, delimiter, comma, 
     read = film.analyze(path, Brightness(), tmp_path)
     assert read["label"].tolist() == ["LS", "CS"] and np.isnan(read["confidence"][1])
     assert read["remark"].tolist() == ["", "Caf\xe9; -"]
-    same = [name for name in expected.columns if name not in ("label", "confidence", "agreement")]
+    same = [name for name in expected.columns if name not in ("label", "confidence", "agreement", "corrected")]
     pd.testing.assert_frame_equal(read[same], expected[same])
     film.save(read, csv)
     pd.testing.assert_frame_equal(film.load(csv), read)
@@ -203,6 +211,79 @@ def test_rows_in_another_order_and_empty_ones_are_no_matter(path, tmp_path):
     head, *lines = csv.read_text().splitlines()
     csv.write_text("\n".join([head, *lines[::-1], "," * head.count(",")]) + "\n")
     pd.testing.assert_frame_equal(film.load(csv), table)
+
+
+def cells(csv):
+    return pd.read_csv(csv, dtype=str, keep_default_na=False)
+
+
+def test_a_shot_is_cut_in_two_and_all_follows(tmp_path):
+    path = write_video(tmp_path / "film.mp4", shots("LS", "MS", "ECS"))
+    film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    before = cells(csv)
+    before.loc[1, "end_seconds"] = "2,0"  # the rest of this cut says the same as before
+    new = {"start_seconds": "2,0", "end": before.loc[2, "start"], "label": "cs", "remark": "hands"}
+    pd.concat([before, pd.DataFrame([new])]).fillna("").to_csv(csv, index=False, sep=";")
+    asked = Brightness()
+    table = film.analyze(path, asked, tmp_path)
+    assert asked.seen == 0 and table["shot"].tolist() == [1, 2, 3, 4]
+    assert table["label"].tolist() == ["LS", "MS", "CS", "ECS"] and table["corrected"].tolist() == [0, 1, 1, 0]
+    assert table["start_seconds"].tolist() == [0, 1.25, 2, 2.5] and table["end_seconds"].tolist() == [
+        1.25,
+        2,
+        2.5,
+        3.75,
+    ]
+    assert table["seconds"].tolist() == [1.25, 0.75, 0.5, 1.25]
+    assert table["start"].tolist() == ["00:00:00:00", "00:00:01:06", "00:00:02:00", "00:00:02:12"]
+    assert table["remark"].tolist() == ["", "", "hands", ""]
+    part = np.asarray(Image.open(tmp_path / table["thumbnail"][2]), int)
+    assert abs(part - scene("MS", 1)).mean() < 6 and table["thumbnail"].is_unique
+    pd.testing.assert_frame_equal(film.analyze(path, asked, tmp_path), table)
+    assert cells(csv)["shot"].tolist() == ["1", "2", "3", "4"]
+
+
+def test_a_copied_row_cuts_a_shot_and_a_removed_one_joins_two(path, tmp_path):
+    film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    rows = cells(csv)
+    rows.loc[0, "end"] = "00:00:00:12"
+    rows = pd.concat([rows, rows.loc[[0]]], ignore_index=True)
+    rows.loc[4, ["start", "end"]] = ["00:00:00:12", "00:00:01:06"]
+    rows.loc[1, "end_seconds"], rows.loc[1, "label"] = rows.loc[2, "end_seconds"], "FS"
+    rows.drop(index=2).to_csv(csv, index=False)
+    table = film.analyze(path, Brightness(), tmp_path)
+    assert table["start_seconds"].tolist() == [0, 0.5, 1.25, 3.75]
+    assert table["label"].tolist() == ["LS", "LS", "FS", "FS"] and table["corrected"].tolist() == [1, 1, 1, 0]
+    assert np.isnan(table["LS"][1]) and table["frames"][1] == 0
+
+
+def test_titles_are_marked_and_unmarked(path, tmp_path):
+    film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    change(csv, kind=(1, " Title"))  # with the label as it was
+    table = film.analyze(path, Brightness(), tmp_path)
+    assert table["kind"].tolist() == ["shot", "title", "shot", "shot"] and table["label"].tolist()[1] == ""
+    assert table["corrected"].tolist() == [0, 1, 0, 0] and np.isnan(table["confidence"][1]) and table["MS"][1] > 0.9
+    save(table, csv)
+    change(csv, kind=(1, "shot"))
+    table = film.load(csv)
+    assert table["label"].tolist()[1] == "MS" and not table["corrected"].any()
+    change(csv, kind=(1, "title"), label=(1, "FS"))  # who gives a title a label has seen a shot
+    assert film.load(csv).loc[1, ["kind", "label", "corrected"]].tolist() == ["shot", "FS", 1]
+
+
+def test_drop_frame_timecode_of_a_cut_is_read(tmp_path):
+    small = [picture[:46, :80] for picture in shots("LS", "CS")]
+    path = write_video(tmp_path / "film.mov", small, rate=Fraction(30000, 1001), timecode="00:00:59;00")
+    before = film.analyze(path, Brightness(), tmp_path)
+    assert before["start"][1] == "00:01:00;02"
+    change(tmp_path / "film.csv", end=(0, "00:01:00;05"))
+    change(tmp_path / "film.csv", start=(1, "00:01:00;05"))
+    table = film.analyze(path, Brightness(), tmp_path)
+    assert table["end"][0] == table["start"][1] == "00:01:00;05"
+    assert table["start_seconds"][1] - before["start_seconds"][1] == pytest.approx(3 * 1.001 / 30, abs=1e-5)
 
 
 def test_corrected_labels_are_not_lost_to_other_weights_or_settings(path, tmp_path):

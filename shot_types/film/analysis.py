@@ -5,7 +5,7 @@
 
 The film is decoded once: every frame goes to PySceneDetect in small, a few of each shot go to the classifier, and
 no more than the shot that is running is in memory. Finished shots are in a file at once: a second call goes on where
-the first was stopped; after the end it gives the table as it lies there, labels that a person corrected included.
+the first was stopped; after the end it gives the table as it lies there, with what a person corrected.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ from tqdm import tqdm
 
 from ..labels import LABELS, SCALE
 from ..pictures import MIN_SIDE, FrameError, check_file, trim_bars
-from ..video import Frame, Video
-from .table import printable, timecode
+from ..video import Frame, Video, read_video_frame
+from .table import printable, save, timecode
 from .work import Work, identity, own_name
 
 DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
@@ -87,7 +87,7 @@ def analyze(
     finished = work.finished()
     if finished is not None:
         finished.attrs["media"] = str(media)
-        return finished
+        return _with_thumbnails(finished, path, work)
     with Video(path, MIN_HEIGHT) as video:
         run = _Pass(video, finder, classifier, round(every * MICRO), most, progress)
         with work.begin():
@@ -98,6 +98,27 @@ def analyze(
             attrs = {"rate": run.rate, "drop_frame": run.drop_frame, "start_frame": run.start_frame}
             attrs |= {"media": str(media), "audio_channels": video.audio_channels, "note": run.note}
             return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
+
+
+def _with_thumbnails(table: pd.DataFrame, path: Path, work: Work) -> pd.DataFrame:
+    """The same table, saved with a picture of each shot that a person cut off from another."""
+    new = table[table["thumbnail"] == ""]
+    for row in new.itertuples():
+        with contextlib.suppress(FrameError):  # of a damaged place there is none
+            picture = read_video_frame(path, (row.start_seconds + row.end_seconds) / 2)
+            table.loc[row.Index, "thumbnail"] = _write_thumbnail(picture, work.shots, f"at_{row.start_seconds:.3f}.jpg")
+    if (table["thumbnail"][new.index] != "").any():
+        save(table, work.csv)
+    return table
+
+
+def _write_thumbnail(rgb: np.ndarray, folder: Path, name: str) -> str:
+    """Its name, with that of the folder."""
+    folder.mkdir(exist_ok=True)
+    thumbnail = Image.fromarray(trim_bars(rgb))
+    thumbnail.thumbnail((4 * THUMBNAIL, THUMBNAIL))
+    thumbnail.save(folder / name, quality=85)
+    return f"{folder.name}/{name}"
 
 
 def _detector(name: str, options: dict):
@@ -258,9 +279,7 @@ class _Pass:
         if samples:
             middle = min(seen or samples, key=lambda sample: abs(2 * sample.time - start - end))
             row["thumbnail"] = f"{number:04d}.jpg"
-            thumbnail = Image.fromarray(trim_bars(middle.rgb))
-            thumbnail.thumbnail((4 * THUMBNAIL, THUMBNAIL))
-            thumbnail.save(folder / row["thumbnail"], quality=85)
+            _write_thumbnail(middle.rgb, folder, row["thumbnail"])
         return row
 
     def _timecode(self, time: int) -> str:

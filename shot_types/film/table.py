@@ -17,10 +17,10 @@ Columns of a table:
 - Columns that a person added are kept behind these, as text.
 
 `attrs` of a table: `made_from` (film, weights, settings), `rate` (timecode frames/s), `drop_frame` (whether timecode
-is drop-frame), `start_frame` (number of the first one), `audio_channels` (of the film; 0 without sound), `media` (where
-the film lies; in the JSON file from the table's folder on), `note` (what went wrong on the way), `work_seconds` (where
-the time went), `versions`, and, once the table is in a file, `folder` and `name` (where it lies, and that file's name
-without its ending).
+is drop-frame), `start_frame` (number of the first one), `audio_channels` (of the film; 0 without sound), `analysed`
+(what the analysis said of the shots, from which corrections are told), `media` (where the film lies; in the JSON file
+from the table's folder on), `note` (what went wrong on the way), `work_seconds` (where the time went), `versions`, and,
+once the table is in a file, `folder` and `name` (where it lies, and that file's name without its ending).
 """
 
 import contextlib
@@ -32,7 +32,6 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
@@ -41,20 +40,14 @@ from opentimelineio.opentime import RationalTime
 from PIL import Image
 
 from ..files import read_table, write
-from ..labels import LABELS, SCALE
+from ..labels import SCALE
 from ..pictures import FrameError, check_file, read_image
+from .corrections import CHANGES, COUNTS, NUMBERS, SHARES, TEXTS, TIMECODES, TIMES, apply, corrected, said
 
-TIMES = ["start_seconds", "end_seconds", "seconds"]
-COUNTS = ["shot", "frames", "check", "corrected"]
-SHARES = ["confidence", *SCALE, "is_shot", "agreement"]
-NUMBERS = [*COUNTS, *TIMES, *SHARES]
-CHANGES = ["scale_at_start", "scale_at_end"]
-TIMECODES = ["start", "end"]
-TEXTS = [*TIMECODES, "kind", "label", "why", *CHANGES, "thumbnail"]
-KINDS = ("shot", "title", "empty", "transition")
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
 LATER_COLUMNS = {"check": 0, "corrected": 0, "is_shot": None, "why": "", "kind": ""}
-LATER = {"drop_frame": None, "audio_channels": 0, "media": None}  # may be missing from a record, as LATER_COLUMNS may
+LATER = {"drop_frame": None, "audio_channels": 0, "media": None, "analysed": None}
+"""What may be missing from a file that an older version wrote, and what stands for it."""
 RESULTS = (".json", ".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg")
 RESULTS += ("_timeline.png", "_rhythm.png", "_shares.png", "_lengths.png")
 """How the names of the files end that lie beside a table: what `report.export` writes."""
@@ -99,41 +92,45 @@ def records(table: pd.DataFrame) -> list[dict]:
 
 
 def load(path: str | Path) -> pd.DataFrame:
-    """The table of a CSV file that `save` wrote, its JSON file beside it; a person may have changed labels and `check`.
+    """The table of a CSV file that `save` wrote, its JSON file beside it, with what a person changed since.
 
     It may be as any spreadsheet saves it (`files.read_table`), with decimal points or commas; columns may have been
-    moved and added, numbers rounded. These and the thumbnails are as in the JSON file, labels, `check` and added
-    columns as in the CSV file.
+    moved and added, rows sorted, numbers rounded. A person may change labels, kinds, `check` and cuts: move `end` of a
+    shot with `start` of the next (timecode or seconds), cut a shot by one more row, whose `shot` is empty or that of
+    the shot, and join two by removing the row of one. Shots are numbered anew; `corrections.apply` has the rules.
 
-    A corrected label is not that of the highest probability. `confidence`, `agreement` and the scales at start and
-    end are empty there, and `check` is 0: they were said of another label. Raises FileNotFoundError or ValueError,
+    Where a label was corrected, `confidence`, `agreement` and the scales at start and end are empty, and `check` is 0:
+    they were said of another label. A shot that was cut off has no thumbnail. Raises FileNotFoundError or ValueError,
     naming the file, and the line where one is wrong.
     """
     path = check_file(path)
     record = _record(path)
     shots, lines = record.pop("shots"), _lines(path)
-    if problem := check_rows(lines, shots):
+    if record["drop_frame"] is None:
+        record["drop_frame"] = ";" in shots[0]["start"]
+    try:
+        rows = apply(lines, shots, record)
+    except ValueError as error:
         raise ValueError(
-            f"{path}, {problem}; change labels only, or move the table away, with its .json file and its folder of"
-            " pictures, and analyse the film again"
-        )
-    rows = {row["shot"]: row for _, row in lines}
-    rows = [rows[shot["shot"]] for shot in shots]
-    table = pd.DataFrame(shots)
-    added = [name for name in lines[0][1] if name not in table.columns]
-    for name in ("label", "check", *added):
-        table[name] = [row[name] for row in rows]
+            f"{path}, {error}; or move the table away, with its .json file and its folder of pictures, and analyse the"
+            " film again"
+        ) from error
+    table = pd.DataFrame(rows)
+    table = table[[*shots[0], *(name for name in lines[0][1] if name not in shots[0])]]
     table = table.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(COUNTS, int) | dict.fromkeys(TEXTS, "str"))
+    table.attrs = record
+    for name, seconds in zip(TIMECODES, TIMES, strict=False):
+        table[name] = [_shot_timecode(time, record) for time in table[seconds]]
     changed = corrected(table)
+    table["corrected"] = changed.astype(int)
     table["confidence"] = table[list(SCALE)].max(axis=1)  # a label may be the first one again
-    table.loc[changed, ["confidence", "agreement"]] = np.nan
+    table.loc[changed | (table["kind"] != "shot"), ["confidence", "agreement"]] = np.nan
     table.loc[changed, "check"] = 0
     table.loc[changed, CHANGES] = ""
-    if record["drop_frame"] is None:
-        record["drop_frame"] = ";" in table["start"].iloc[0]
+    table.loc[table["check"] == 0, "why"] = ""
     if record["media"]:
-        record["media"] = os.path.normpath(path.parent.resolve() / record["media"])
-    table.attrs = {**record, "folder": str(path.parent), "name": path.stem}
+        table.attrs["media"] = os.path.normpath(path.parent.resolve() / record["media"])
+    table.attrs |= {"folder": str(path.parent), "name": path.stem}
     return table
 
 
@@ -147,8 +144,8 @@ def _lines(path: Path) -> list[tuple[int, dict]]:
     wrong += [name for name in set(names) if name and names.count(name) > 1]
     if wrong:
         raise ValueError(
-            f"{path}, line 1: not a table of this program (missing or doubled: {', '.join(wrong)}); change labels only,"
-            " and save as CSV"
+            f"{path}, line 1: not a table of this program (missing or doubled: {', '.join(wrong)}); keep all"
+            " columns, and save as CSV"
         )
     with _named_errors(path, reader):
         line = reader.line_num + 1
@@ -175,77 +172,6 @@ def _named_errors(path: Path, reader) -> Iterator[None]:
         raise ValueError(f"{path}, line {reader.line_num}: not CSV ({error}); save it as CSV again") from error
 
 
-def check_rows(lines: list[tuple[int, dict]], shots: list[dict]) -> str | None:
-    """What is wrong first, as "line 5: ...", with rows that a person may have edited; None if nothing is.
-
-    `lines`: the number of a line and its cells, as text; numbers and labels of rows that are right are put in their
-    place. `shots`: the rows as the analysis wrote them.
-    """
-    seen, known = {}, {shot["shot"]: shot for shot in shots}
-    for line, row in lines:
-        for name in NUMBERS:
-            text = row[name]
-            row[name] = _number(text)
-            if row[name] is None and (text.strip() or name not in SHARES):
-                return f"line {line}: {name} is {text!r}, which is no number"
-        if row["check"] not in (0, 1):
-            return f"line {line}: check is {row['check']}; use 1 or 0"
-        number = row["shot"]
-        if number not in known:
-            return f"line {line}: shot {number} is none of the film's {len(shots)}"
-        if number in seen:
-            return f"line {line}: shot {number} is in line {seen[number]} already"
-        seen[number] = line
-        row["label"] = row["label"].strip().upper()
-        if row["label"] not in (*LABELS, ""):
-            return f"line {line}: label of shot {number} is {row['label']!r}; use {', '.join(SCALE)} or nothing"
-        for name, was in known[number].items():
-            if name in TIMECODES:
-                same = row[name].strip() == was
-            elif name in ("kind", "why", "corrected", "is_shot"):
-                same = True
-            elif name in CHANGES:
-                same = row[name].strip().upper() in (was, "")
-            else:
-                same = name not in NUMBERS or name == "check" or None in (was, row[name]) or _shows(row[name], was)
-            if not same:
-                return f"line {line}: {name} of shot {number} is {row[name]}, and the analysis wrote {was}"
-    for shot in known:
-        if shot not in seen:
-            after = seen.get(shot - 1, lines[0][0] - 1)
-            return f"line {after + 1}: the row of shot {shot} is missing, which was here"
-    return None
-
-
-def _number(text: str) -> Decimal | None:
-    """A number as spreadsheets write it, with a decimal point or comma; None if it is none."""
-    text = re.sub(r"[\s']", "", text)
-    if "." in text and "," in text:  # the first is for thousands
-        text = text.replace(min(".,", key=text.rindex), "")
-    with contextlib.suppress(InvalidOperation):
-        number = Decimal(text.replace(",", "."))
-        return number if number.is_finite() else None
-    return None
-
-
-def _shows(number: Decimal, value: float) -> bool:
-    """Whether `number` may be `value` rounded, to one decimal at least."""
-    return abs(float(number) - value) <= 0.501 * 10.0 ** min(number.as_tuple().exponent, -1)
-
-
-def corrected(table: pd.DataFrame) -> np.ndarray:
-    """Where the label is not that of the highest probability: bool (shots,)."""
-    said = table[list(SCALE)].fillna(-1).to_numpy(float)
-    return table["label"].to_numpy() != np.where(said.max(axis=1) < 0, "", np.array(SCALE)[said.argmax(axis=1)])
-
-
-def edited(table: pd.DataFrame) -> bool:
-    """Whether a person entered something in a table: other labels, what is checked, more columns."""
-    sure = table.attrs["made_from"].get("weights", {}).get("unsure below") or 0
-    unlike = table["check"] != (table["confidence"] < sure)
-    return bool(corrected(table).any() or unlike.any() or table.columns.difference([*NUMBERS, *TEXTS]).any())
-
-
 def _record(csv: Path) -> dict:
     """What the table in the file `csv` was made from."""
     path = beside(csv, ".json")
@@ -269,12 +195,24 @@ def _record(csv: Path) -> dict:
         _check_kinds(record["made_from"], str, "film")
         if record["rate"] <= 0 or record["start_frame"] < 0:
             raise ValueError("no rate, or no start")
-        return record | {"shots": shots}
+        return record | {"shots": shots, "analysed": record["analysed"] or _as_analysed(shots, record)}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path}: not there, or not the record of an analysis; move {csv.name} and what lies beside it away and"
             " analyse the film again"
         ) from error
+
+
+def _as_analysed(shots: list[dict], record: dict) -> list[list]:
+    """What the analysis said of shots, where a record tells only what they are."""
+    sure = record["made_from"].get("weights", {}).get("unsure below") or 0
+    rows = []
+    for shot in shots:
+        known = {name: shot[name] for name in SCALE if shot[name] is not None}
+        label = max(known, key=known.get, default="")
+        check = int(bool(known) and known[label] < sure)
+        rows.append({**shot, "label": label, "kind": "shot" if label else "empty", "check": check})
+    return said(rows)
 
 
 def _check_kinds(record: dict, kind, *names: str) -> None:
@@ -288,6 +226,10 @@ def thumbnail(table: pd.DataFrame, shot) -> Image.Image:
     with contextlib.suppress(OSError, FrameError):
         return Image.fromarray(read_image(Path(table.attrs["folder"]) / shot.thumbnail))
     return Image.new("RGB", (256, 144), "#888888")
+
+
+def _shot_timecode(seconds: float, attrs: dict) -> str:
+    return timecode(attrs["start_frame"] + round(seconds * attrs["rate"]), attrs["rate"], attrs["drop_frame"])
 
 
 def timecode(frame: int, rate: float, drop_frame: bool) -> str:

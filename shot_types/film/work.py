@@ -13,7 +13,8 @@ from typing import IO
 import pandas as pd
 
 from ..files import naming
-from .table import RESULTS, beside, edited, load, printable, save, short_digest
+from .corrections import edited, said
+from .table import RESULTS, beside, load, printable, save, short_digest
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
@@ -218,7 +219,7 @@ class Work:
         Raises ValueError where a person has meanwhile changed the table of other work.
         """
         table = pd.DataFrame(self.rows).drop(columns=["taken", "damaged"], errors="ignore")
-        table.attrs = {"made_from": self.made_from, **attrs}
+        table.attrs = {"made_from": self.made_from, **attrs, "analysed": said(self.rows)}
         self._same()
         csv, shots = (Path(os.path.realpath(path)) for path in (self.csv, self.shots))  # links stay
         csv.unlink(missing_ok=True)  # else, stopped here, it would lie beside the thumbnails of this one
