@@ -153,7 +153,7 @@ def change(csv, *, drop=(), double=(), **cells):
         ({"start": (1, "0 h 1")}, "line 3: start is '0 h 1'; write a timecode such as 00:01:02:03"),
         (
             {"shot": (3, "5"), "end_seconds": (3, ""), "end": (3, "")},
-            "line 5: a new row without end_seconds; write that",
+            "line 5: a new row without end_seconds; write",
         ),
         ({"LS": (0, "0.5")}, "line 2: LS of shot 1 is 0.5, and the analysis wrote 0.92; change labels, kinds"),
     ],

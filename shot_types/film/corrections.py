@@ -103,7 +103,7 @@ def _timed(line: int, row: dict, old: dict | None, shots: list[dict], attrs: dic
             )
         said[name] = old[name] if time is None else _cut_near(time, shots, attrs["rate"])
     length = said["end_seconds"] - said["start_seconds"]
-    if length < (1 - NEAR) / attrs["rate"]:
+    if length <= 0:
         raise _WrongLineError(
             f"line {line}: a shot from {said['start_seconds']:.2f} to {said['end_seconds']:.2f} seconds; it has to end"
             " after its start"
