@@ -62,6 +62,24 @@ def test_a_push_in_and_the_frames_that_disagree(tmp_path):
     assert (row["scale_at_start"], row["scale_at_end"]) == ("LS", "MS") and 0.3 <= row["agreement"] < 0.8
 
 
+@pytest.mark.parametrize("seconds", [2, 6])
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_dolly_is_found_by_the_shipped_weights(tmp_path, seconds, way):
+    picture = Image.open(ROOT / "examples/astronaut_medium.jpg")
+    width, height = picture.size
+    pictures = []
+    eased = (1 - np.cos(np.linspace(0, np.pi, 24 * seconds))) / 2  # as a dolly starts and stops
+    for part in (0.18**eased)[::way]:  # of the width: from the person to the eyes, or back
+        left, top = (1 - part) * 0.41 * width, (1 - part) * 0.18 * height
+        box = (left, top, left + part * width, top + part * width * 9 / 16)
+        pictures.append(np.asarray(picture.resize((320, 180), Image.Resampling.BILINEAR, box)))
+    path = write_video(tmp_path / "dolly.mp4", pictures)
+    table = film.analyze(path, load_classifier("onnx"), tmp_path)
+    assert len(table) == 1
+    start, end = (SCALE.index(table[name][0]) for name in ("scale_at_start", "scale_at_end")[::way])
+    assert start > end == 0
+
+
 def test_a_long_shot_is_looked_at_all_over_but_not_more_often(tmp_path):
     classifier = Brightness()
     path = write_video(tmp_path / "long.mp4", [scene("LS", 0, 46, 80)] * 300)

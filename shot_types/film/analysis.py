@@ -27,9 +27,10 @@ from PIL import Image
 from scenedetect.common import FrameTimecode, Timecode
 from tqdm import tqdm
 
-from ..labels import LABELS, SCALE
+from ..labels import SCALE
 from ..pictures import MIN_SIDE, FrameError, check_file, trim_bars
 from ..video import Frame, Video, read_video_frame
+from .shot import columns, is_dark, is_flat
 from .table import printable, save, timecode
 from .work import Work, identity, own_name
 
@@ -37,7 +38,6 @@ DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content",
 CUT_WIDTH = 256  # pixels: to which PySceneDetect itself reduces a film
 MIN_HEIGHT = 360  # pixels: larger films are reduced to this for the classifier, over twice what it looks at
 THUMBNAIL = 144  # pixels, height
-FLAT = 3.0  # grey levels: a frame that varies less is black leader, the end of a fade or one colour: it has no scale
 MICRO = 1_000_000  # times are whole microseconds
 DROPPING = {30000 / 1001, 60000 / 1001}  # frames/s at which timecode drops numbers, unless the film's own does not
 PLACES = 20  # so many damaged places are named
@@ -265,35 +265,30 @@ class _Pass:
     def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path) -> dict:
         """The row of a shot; what nothing is known of is empty there."""
         seen = [sample for sample in samples if min(sample.rgb.shape[:2]) >= MIN_SIDE]  # sizes may change
-        seen = [sample for sample in seen if sample.rgb[::4, ::4].std(axis=(0, 1)).max() >= FLAT]
+        seen = [sample for sample in seen if not is_flat(sample.rgb)]
         seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
         row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
-        row |= {"kind": "shot" if seen else "empty", "label": "", "confidence": None, **dict.fromkeys(SCALE)}
+        row |= {"kind": "empty", "label": "", "confidence": None, **dict.fromkeys(SCALE)}
         row |= {"is_shot": None, "frames": len(seen), "agreement": None, "check": 0, "why": "", "corrected": 0}
         row |= {"scale_at_start": "", "scale_at_end": "", "thumbnail": ""}
         if seen:
             with self._clock("classifying"):
-                row |= _scale(self.classifier.predict_proba([sample.rgb for sample in seen]))
-            row["check"] = int(row["confidence"] < self.classifier.card.get("unsure below", 0))
+                proba, is_shot = self._answers([sample.rgb for sample in seen])
+            dark = sum(is_dark(sample.rgb) for sample in seen) > len(seen) / 2
+            row |= columns(proba, is_shot, dark, row["seconds"], self.classifier.card.get("unsure below", 0))
         if samples:
             middle = min(seen or samples, key=lambda sample: abs(2 * sample.time - start - end))
             row["thumbnail"] = f"{number:04d}.jpg"
             _write_thumbnail(middle.rgb, folder, row["thumbnail"])
         return row
 
+    def _answers(self, pictures: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (frames, 5) and `is_shot` (frames,), which is NaN where the classifier does not tell."""
+        if hasattr(self.classifier, "predict_arrays"):
+            return self.classifier.predict_arrays(pictures)
+        proba = self.classifier.predict_proba(pictures)
+        return proba, np.full(len(proba), np.nan)
+
     def _timecode(self, time: int) -> str:
         return timecode(self.start_frame + round(time / MICRO * self.rate), self.rate, self.drop_frame)
-
-
-def _scale(proba: np.ndarray) -> dict:
-    """What the frames of a shot say together: columns of its row, from probabilities (frames, 5) in order of LABELS."""
-    mean, third = proba.mean(axis=0), max(1, len(proba) // 3)
-    row = {label: round(float(mean[LABELS.index(label)]), 4) for label in SCALE}
-    row["label"] = max(SCALE, key=row.get)
-    row["confidence"] = row[row["label"]]
-    row["agreement"] = round(float(np.mean(proba.argmax(axis=1) == mean.argmax())), 4)
-    start, end = (LABELS[part.mean(axis=0).argmax()] for part in (proba[:third], proba[-third:]))
-    if len(proba) >= 4 and start != end:
-        row |= {"scale_at_start": start, "scale_at_end": end}
-    return row
