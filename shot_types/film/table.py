@@ -14,9 +14,9 @@ Columns of a table:
 
 `attrs` of a table: `made_from` (film, weights, settings), `rate` (timecode frames/s), `drop_frame` (whether timecode
 is drop-frame), `start_frame` (number of the first one), `audio_channels` (of the film; 0 without sound), `media` (where
-the film lies; in the JSON file from the table's folder on), `note` (what went wrong on the way), `work_seconds` (where
-the time went), `versions`, and, once the table is in a file, `folder` and `name` (where it lies, and that file's name
-without its ending).
+the film lies; in the JSON file from the table's folder on), `bars` (what was trimmed and when, see `bars.runs`), `note`
+(what went wrong on the way), `work_seconds` (where the time went), `versions`, and, once the table is in a file,
+`folder` and `name` (where it lies, and that file's name without its ending).
 """
 
 import contextlib
@@ -49,7 +49,8 @@ TIMECODES = ["start", "end"]
 TEXTS = [*TIMECODES, "label", *CHANGES, "thumbnail"]
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
 LATER_COLUMNS = {"check": 0}
-LATER = {"drop_frame": None, "audio_channels": 0, "media": None}  # may be missing from a record, as LATER_COLUMNS may
+LATER = {"drop_frame": None, "audio_channels": 0, "media": None, "bars": []}
+"""What may be missing from a record, as LATER_COLUMNS may."""
 RESULTS = (".json", ".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg")
 RESULTS += ("_timeline.png", "_rhythm.png", "_shares.png", "_lengths.png")
 """How the names of the files end that lie beside a table: what `report.export` writes."""
@@ -255,6 +256,7 @@ def _record(csv: Path) -> dict:
             _check_kinds(shot, str, *TEXTS)
         _check_kinds(record, int | float, "rate", "start_frame", "audio_channels")
         _check_kinds(record, str, "note")
+        _check_kinds(record, list, "bars")
         _check_kinds(record, str | None, "media")
         _check_kinds(record["made_from"], str, "film")
         if record["rate"] <= 0 or record["start_frame"] < 0:
