@@ -18,8 +18,10 @@ LIT = BLACK + TOLERANCE  # grey levels: brighter is no bar without light
 UNLIKE = 2 * TOLERANCE  # grey levels: more is no noise of coding
 SEVERAL = 3  # frames: bars that fewer have, their shot must show
 NEAR = 2  # pixels by which equal bars differ from frame to frame
+SMEAR = 2  # pixels at the edge of a bar into which the picture may bleed
 STRAY = 0.04  # share of a bar that may be lit: a logo, noise
 SUBTITLES = 0.25  # the same of the lower bar
+EDGE = 0.25  # share of the inner edge of a bar at which the picture is lit, or changes, where that tells of a bar
 LEAST = 0.25  # share of height and width: no picture is smaller
 
 
@@ -41,12 +43,6 @@ class Box(NamedTuple):
 
     def near(self, other: "Box") -> bool:
         return self[:2] == other[:2] and all(abs(a - b) <= NEAR for a, b in zip(self[2:], other[2:], strict=True))
-
-    def is_part_of(self, other: "Box") -> bool:
-        """Whether one of two opposite bars is missing of `other`, as where subtitles hide it; the rest is alike."""
-        pairs = zip(self[2:], other[2:], strict=True)
-        alike = self[:2] == other[:2] and all(not a or abs(a - b) <= NEAR for a, b in pairs)
-        return alike and any(0 in self[i : i + 2] != (0, 0) and 0 not in other[i : i + 2] for i in (2, 4))
 
 
 class Bars:
@@ -90,7 +86,7 @@ class Bars:
         if sure:
             return sure[0]
         own = _black(brightest)
-        if any(own[2:]) and (shape not in self.known or _steps(own, light) >= 0.5):
+        if any(own[2:]) and (shape not in self.known or _steps(own, light) >= EDGE):
             return next((box for box in boxes if own.near(box)), own)
         return whole if says.get(before) is False else before
 
@@ -101,13 +97,13 @@ class Bars:
             looks = np.full(box[:2], UNLIKE, np.uint8)  # black, with either range of video
         sure = False
         for stray, bar, seen, wanted in _sides(box, light, looks):
-            unlike = _differ(seen[:bar], wanted[:bar])
-            drawn = wanted[:bar] > LIT
+            sharp = max(1, bar - SMEAR)
+            unlike, drawn = _differ(seen[:sharp], wanted[:sharp]), wanted[:sharp] > LIT
             if unlike.mean() > stray or (drawn.mean() > STRAY and unlike[drawn].mean() > SUBTITLES):
                 return False
             sure |= drawn.mean() > STRAY
             inside = (seen[bar : bar + 4] > LIT).any(axis=0)
-            beyond = unlike[max(0, bar - 6) : max(1, bar - 2)].any(axis=0)
+            beyond = unlike[-4:].any(axis=0)
             step, through = (inside & ~beyond).mean(), (inside & beyond).mean()
             if through > max(stray, step):
                 return False
@@ -121,7 +117,7 @@ def runs(rows: list[dict]) -> list[dict]:
     `rows`: shots in order of time, with `start_seconds`, `end_seconds` and `bars`, a Box or None.
     """
     found = []
-    for bars, group in groupby(rows, key=lambda row: row.get("bars")):
+    for bars, group in groupby(rows, key=lambda row: tuple(row.get("bars") or ())):
         shots = list(group)
         if bars and any(bars[2:]):
             box = Box(*bars)
@@ -165,7 +161,7 @@ def _found(seen: list[tuple[np.ndarray, Box]]) -> dict[Box, np.ndarray]:
             break
         found[box] = np.median([seen[number][0] for number in sorted(having[box])], axis=0).astype(np.uint8)
         votes = [vote for vote in votes if not box.near(vote[0])]
-    return {box: looks for box, looks in found.items() if not any(box.is_part_of(other) for other in found)}
+    return found
 
 
 def _unchanging(one: np.ndarray, other: np.ndarray) -> Box:
@@ -176,18 +172,22 @@ def _unchanging(one: np.ndarray, other: np.ndarray) -> Box:
         sides[:2] = _band(changed), _band(changed[::-1])
         inner = changed[sides[0] : height - sides[1]].T
         sides[2:] = _band(inner), _band(inner[::-1])
-    if height - sum(sides[:2]) < LEAST * height or width - sum(sides[2:]) < LEAST * width:
-        sides = [0, 0, 0, 0]
-    return Box(height, width, *sides)
+    box = Box(height, width, *sides)
+    top, bottom, left, right = sides
+    small = height - top - bottom < LEAST * height or width - left - right < LEAST * width
+    uneven = max(abs(top - bottom), abs(left - right)) > NEAR  # of black bars, by subtitles, or by a dark floor
+    still = np.minimum(one, other) > LIT
+    lit = [seen[: bar - SMEAR].mean() > STRAY for _, bar, seen, _ in _sides(box, still, still)]
+    return Box(height, width) if small or (uneven and not any(lit)) else box
 
 
 def _band(changed: np.ndarray) -> int:
-    """How many rows nothing changes in, if that ends in a straight line; one more, for the smear of coding; else 0."""
+    """How many rows nothing changes in, if that ends in a straight line, and what is smeared behind it; else 0."""
     moves = changed.mean(axis=1) > 0.02
     band = int(np.argmax(moves))
-    if band < 2 or changed[band : band + 4].any(axis=0).mean() < 0.5:
-        return 0
-    return band + 1
+    at_edge = changed[band : band + 4].any(axis=0).mean()
+    near = changed[band : band + len(changed) // 10].any(axis=0).mean()
+    return band + SMEAR if band >= 2 and at_edge >= max(EDGE, 0.5 * near) else 0
 
 
 def _sides(box: Box, light: np.ndarray, looks: np.ndarray) -> Iterator[tuple[float, int, np.ndarray, np.ndarray]]:
