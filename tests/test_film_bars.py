@@ -130,6 +130,8 @@ def test_a_dark_shot_has_the_bars_of_the_one_before():
 def test_a_film_that_begins_in_the_dark_has_its_bars_at_once():
     bars = Bars(map(letterboxed, range(5)))
     assert bars.of([boxed(dark(H - 44), 22)]) == next(iter(bars.boxes))
+    bars = Bars([*map(letterboxed, range(3)), *(picture(seed) for seed in range(3, 9))])
+    assert bars.boxes and bars.of([boxed(dark(H - 44), 22)]) == Box(H, W)  # most of it has none
 
 
 def test_a_dark_scene_of_a_full_frame_film_is_not_cropped_into(tmp_path):

@@ -55,13 +55,19 @@ class Bars:
         self.now: Box | None = None
         self.known: set[tuple[int, int]] = set()
         """Sizes of which there were several pictures."""
+        self.usual: dict[tuple[int, int], Box] = {}
+        """Bars of most of these that are not dark: a film that begins in the dark has them."""
         looks: dict[tuple[int, int], list[tuple[np.ndarray, Box]]] = {}
         for rgb in pictures:
             looks.setdefault(rgb.shape[:2], []).append((_light(rgb), _black(rgb)))
         for shape, seen in looks.items():
             if len(seen) >= SEVERAL:
                 self.known.add(shape)
-                self.boxes |= _found(seen)
+                self.boxes |= (found := _found(seen))
+                bright = [light for light, _ in seen if (light > LIT).mean() > STRAY]
+                for box in found:
+                    if 2 * sum(bool(self._says(box, light)) for light in bright) > len(bright):
+                        self.usual[shape] = box
 
     def of(self, pictures: list[np.ndarray]) -> Box | None:
         """The bars of a shot, from its `pictures`, uint8 RGB (height, width, 3); without any, those of the one before.
@@ -79,7 +85,7 @@ class Bars:
         light, whole = _light(brightest), Box(*shape)
         before = self.now
         if before is None or before[:2] != shape:
-            before = next((box for box in self.boxes if box[:2] == shape), whole)
+            before = self.usual.get(shape, whole)
         boxes = dict.fromkeys([before, *(box for box in self.boxes if box[:2] == shape)])
         says = {box: self._says(box, light) for box in boxes if any(box[2:])}
         sure = [box for box in says if says[box]]
