@@ -34,6 +34,10 @@ UPRIGHT |= {6: _TURN.ROTATE_270, 7: _TURN.TRANSVERSE, 8: _TURN.ROTATE_90}
 """How a picture of each Exif orientation is turned and mirrored."""
 
 
+class Trimmed(np.ndarray):
+    """An RGB array from which nothing more is to be trimmed; `rgb.view(Trimmed)` makes one."""
+
+
 class FrameError(ValueError):
     """A picture, video or array that cannot be used; the message names it and says what to do."""
 
@@ -296,7 +300,8 @@ def resize(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
 def load_frame(source, height: int, width: int) -> np.ndarray:
     """A path, a Pillow picture or an RGB uint8 array -> what a network receives, uint8 (height, width, 3).
 
-    Raises FileNotFoundError or FrameError, naming the file.
+    Black bars are trimmed, except from an array that is `Trimmed`. Raises FileNotFoundError or FrameError, naming the
+    file.
     """
     if isinstance(source, str | Path):
         rgb = check_array(read_image(source, (height, width)), str(source))
@@ -312,4 +317,4 @@ def load_frame(source, height: int, width: int) -> np.ndarray:
         rgb = check_array(source)
     else:
         raise FrameError(f"{type(source).__name__}: give a path, a PIL picture or a uint8 RGB array")
-    return resize(trim_bars(rgb), height, width)
+    return resize(rgb if isinstance(source, Trimmed) else trim_bars(rgb), height, width)

@@ -23,6 +23,7 @@ JUMP = 10.0  # seconds: a longer step of a clock that may jump is no still pictu
 FRAME_THREADS = av.codec.codec.Capabilities.frame_threads
 MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}  # of colours, from which FFmpeg converts to RGB; 2 says nothing of them
 ERRORS = 10_000  # as many packets in a row that cannot be read are the end
+FAR = 100  # packets, behind the place sought, among which a key frame is looked for
 RESUMED = {"flv", "mpegts", "ogg"}  # of which FFmpeg may leave the rest unread, after damage or where parts are joined
 
 Frame = av.VideoFrame
@@ -95,6 +96,32 @@ def spread_video_frames(
             if not middles:
                 return
         raise FrameError(f"{path}: the video ends before the {seconds:.2f} seconds it declares; get it again")
+
+
+def key_frames(
+    path: str | Path, side: int, every: float = 2.0, least: int = 12, most: int = 60
+) -> Iterator[np.ndarray]:
+    """Key frames spread over a video, upright, as uint8 RGB (height, width, 3), the shorter side reduced to `side`.
+
+    One about each `every` seconds, but not fewer than `least` nor more than `most` where the file has as many; those
+    that cannot be had, as from damaged files or those that cannot be sought in, are left out in silence.
+    """
+    with contextlib.suppress(FrameError), Video(path, side) as video:
+        stream, seen = video.stream, set()
+        stream.codec_context.thread_count = 1  # which starts no threads for a single frame
+        count = min(most, max(least, round(video.seconds / every)))
+        for part in range(count):
+            at = (stream.start_time or 0) + int((part + 0.5) * video.seconds / count / stream.time_base)
+            with contextlib.suppress(av.error.FFmpegError, OSError, FrameError):
+                video.container.seek(at, stream=stream)
+                packets = itertools.islice(video.container.demux(stream), FAR)
+                packet = next((packet for packet in packets if packet.size and packet.is_keyframe), None)
+                if packet is None or (place := packet.pts or packet.dts) in seen:
+                    continue
+                seen.add(place)
+                for frame in [*packet.decode(), *stream.codec_context.decode(None)][:1]:
+                    if not frame.is_corrupt:
+                        yield video.picture(_in_known_colours(frame), side)
 
 
 def write_video(path: str | Path, pictures: Sequence[np.ndarray], rate: float = 24) -> None:
@@ -324,8 +351,7 @@ class Video(contextlib.AbstractContextManager):
                     self.damaged.append(lost)
                 lost = None
             length, last, frame.pts = frame.duration or usual, time, time
-            if frame.colorspace not in MATRICES:
-                frame.colorspace = 2
+            _in_known_colours(frame)
             shown = float(length * unit)
             rounded = abs(shown - self.frame_seconds) < unit  # as in files that count milliseconds
             self.end = float(time * unit) + (self.frame_seconds if rounded else shown)
@@ -382,6 +408,12 @@ def _to_first_frame(events: Iterator) -> list:
         if event[1]:
             break
     return head
+
+
+def _in_known_colours(frame: av.VideoFrame) -> av.VideoFrame:
+    if frame.colorspace not in MATRICES:
+        frame.colorspace = 2
+    return frame
 
 
 def _upright(rgb: np.ndarray, frame: av.VideoFrame) -> np.ndarray:

@@ -151,6 +151,12 @@ def test_a_fade_keeps_its_size(brightness):
     assert pictures.trim_bars(dimmed).shape == fade.shape
 
 
+def test_an_array_from_which_nothing_more_is_to_be_trimmed():
+    rgb = np.pad(textured(140, 320), ((20, 20), (0, 0), (0, 0)))
+    whole, trimmed = (pictures.load_frame(x, 45, 80) for x in (rgb.view(pictures.Trimmed), rgb))
+    assert same(whole, pictures.resize(rgb, 45, 80), 0) and whole[0].max() == 0 and trimmed[0].max() > 50
+
+
 def test_darkness_on_one_side_only_is_no_bar():
     rgb = textured(180, 320).copy()
     rgb[:40] = 0

@@ -3,9 +3,10 @@
     from shot_types import film, load_classifier
     table = film.analyze("film.mp4", load_classifier("pytorch"), out="analysis")
 
-The film is decoded once: every frame goes to PySceneDetect in small, a few of each shot go to the classifier, and
-no more than the shot that is running is in memory. Finished shots are in a file at once: a second call goes on where
-the first was stopped; after the end it gives the table as it lies there, with what a person corrected.
+A few key frames say which bars the film has. Then it is decoded once: every frame goes to PySceneDetect in small, a
+few of each shot go to the classifier, and no more than the shot that is running is in memory. Finished shots are in a
+file at once: a second call goes on where the first was stopped; after the end it gives the table as it lies there,
+with what a person corrected.
 """
 
 import contextlib
@@ -28,8 +29,9 @@ from scenedetect.common import FrameTimecode, Timecode
 from tqdm import tqdm
 
 from ..labels import SCALE
-from ..pictures import MIN_SIDE, FrameError, check_file, trim_bars
-from ..video import Frame, Video, read_video_frame
+from ..pictures import MIN_SIDE, FrameError, Trimmed, check_file, trim_bars
+from ..video import Frame, Video, key_frames, read_video_frame
+from .bars import Bars, Box, runs
 from .shot import columns, is_dark, is_flat
 from .table import printable, save, timecode
 from .work import Work, identity, own_name
@@ -97,6 +99,7 @@ def analyze(
             versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
             attrs = {"rate": run.rate, "drop_frame": run.drop_frame, "start_frame": run.start_frame}
             attrs |= {"media": str(media), "audio_channels": video.audio_channels, "note": run.note}
+            attrs |= {"bars": runs(work.rows)}
             return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
 
 
@@ -105,7 +108,7 @@ def _with_thumbnails(table: pd.DataFrame, path: Path, work: Work) -> pd.DataFram
     new = table[table["thumbnail"] == ""]
     for row in new.itertuples():
         with contextlib.suppress(FrameError):  # of a damaged place there is none
-            picture = read_video_frame(path, (row.start_seconds + row.end_seconds) / 2)
+            picture = trim_bars(read_video_frame(path, (row.start_seconds + row.end_seconds) / 2))
             table.loc[row.Index, "thumbnail"] = _write_thumbnail(picture, work.shots, f"at_{row.start_seconds:.3f}.jpg")
     if (table["thumbnail"][new.index] != "").any():
         save(table, work.csv)
@@ -115,7 +118,7 @@ def _with_thumbnails(table: pd.DataFrame, path: Path, work: Work) -> pd.DataFram
 def _write_thumbnail(rgb: np.ndarray, folder: Path, name: str) -> str:
     """Its name, with that of the folder."""
     folder.mkdir(exist_ok=True)
-    thumbnail = Image.fromarray(trim_bars(rgb))
+    thumbnail = Image.fromarray(rgb)
     thumbnail.thumbnail((4 * THUMBNAIL, THUMBNAIL))
     thumbnail.save(folder / name, quality=85)
     return f"{folder.name}/{name}"
@@ -185,6 +188,8 @@ class _Pass:
             tag = video.timecode if self.drop_frame else video.timecode.replace(";", ":")  # such a rate drops nothing
             self.start_frame = int(RationalTime.from_timecode(tag, self.rate).value)
             self.drop_frame = self.drop_frame and ";" in tag
+        with self._clock("decoding"):
+            self.bars = Bars(key_frames(video.path, MIN_HEIGHT))
 
     @contextlib.contextmanager
     def _clock(self, name: str) -> Iterator[None]:
@@ -195,13 +200,14 @@ class _Pass:
     def rows(self, done: list[dict], folder: Path) -> Iterator[dict]:
         """The shots after those `done`, each as soon as its end is found; thumbnails go to `folder`.
 
-        `taken`: when the shot after it had been looked at by then, and `damaged`: seconds of damaged frames up to then,
-        for a run that goes on from there.
+        `taken`: when the shot after it had been looked at by then, `damaged`: seconds of damaged frames up to then, and
+        `bars`: those of the shot, for a run that goes on from there.
         """
         # Decoding starts one shot earlier, so that the detector knows at the first cut what it knew the last time.
         since, start = (round(done[-1][key] * MICRO) for key in ("start_seconds", "end_seconds")) if done else (0, 0)
         number, samples = len(done), _Samples(self.every, self.most, done[-1]["taken"] if done else [], start)
         self.damaged = {second for row in done for second in row.get("damaged", [])}
+        self.bars.now = Box(*done[-1]["bars"]) if done and done[-1].get("bars") else None
         for now, frame in self._frames(since):
             cuts = [time for time in self._cuts(now, frame) if time > start]
             if frame and samples.due(now, bool(cuts)):
@@ -213,7 +219,11 @@ class _Pass:
                 start = cut
                 damaged = [second for second in self.video.damaged if second not in self.damaged]
                 self.damaged.update(damaged)
-                yield row | {"taken": [sample.time for sample in samples.list], "damaged": damaged}
+                yield row | {
+                    "taken": [sample.time for sample in samples.list],
+                    "damaged": damaged,
+                    "bars": self.bars.now,
+                }
 
     def _frames(self, since: int) -> Iterator[tuple[int, Frame | None]]:
         """Time and frame, from `since` on; at the end, or where the film breaks off, the end's time and None."""
@@ -264,9 +274,12 @@ class _Pass:
 
     def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path) -> dict:
         """The row of a shot; what nothing is known of is empty there."""
-        seen = [sample for sample in samples if min(sample.rgb.shape[:2]) >= MIN_SIDE]  # sizes may change
-        seen = [sample for sample in seen if not is_flat(sample.rgb)]
+        seen = _telling(samples)
         seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
+        bars = self.bars.of([sample.rgb for sample in seen])
+        if bars:
+            samples, seen = ([_Sample(time, bars.trim(rgb)) for time, rgb in kept] for kept in (samples, seen))
+            seen = _telling(seen)
         row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
         row |= {"kind": "empty", "label": "", "confidence": None, **dict.fromkeys(SCALE)}
@@ -274,7 +287,7 @@ class _Pass:
         row |= {"scale_at_start": "", "scale_at_end": "", "thumbnail": ""}
         if seen:
             with self._clock("classifying"):
-                proba, is_shot = self._answers([sample.rgb for sample in seen])
+                proba, is_shot = self._answers([sample.rgb.view(Trimmed) for sample in seen])
             dark = sum(is_dark(sample.rgb) for sample in seen) > len(seen) / 2
             row |= columns(proba, is_shot, dark, row["seconds"], self.classifier.card.get("unsure below", 0))
         if samples:
@@ -292,3 +305,9 @@ class _Pass:
 
     def _timecode(self, time: int) -> str:
         return timecode(self.start_frame + round(time / MICRO * self.rate), self.rate, self.drop_frame)
+
+
+def _telling(samples: list[_Sample]) -> list[_Sample]:
+    """Those that may have a scale: not flat, and not too small, as sizes may change."""
+    samples = [sample for sample in samples if min(sample.rgb.shape[:2]) >= MIN_SIDE]
+    return [sample for sample in samples if not is_flat(sample.rgb)]

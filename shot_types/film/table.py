@@ -18,7 +18,8 @@ Columns of a table:
 
 `attrs` of a table: `made_from` (film, weights, settings), `rate` (timecode frames/s), `drop_frame` (whether timecode
 is drop-frame), `start_frame` (number of the first one), `audio_channels` (of the film; 0 without sound), `analysed`
-(what the analysis said of the shots, from which corrections are told), `media` (where the film lies; in the JSON file
+(what the analysis said of the shots, from which corrections are told), `bars` (what was
+trimmed and when, see `bars.runs`), `media` (where the film lies; in the JSON file
 from the table's folder on), `note` (what went wrong on the way), `work_seconds` (where the time went), `versions`, and,
 once the table is in a file, `folder` and `name` (where it lies, and that file's name without its ending).
 """
@@ -46,7 +47,7 @@ from .corrections import CHANGES, COUNTS, NUMBERS, SHARES, TEXTS, TIMECODES, TIM
 
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
 LATER_COLUMNS = {"check": 0, "corrected": 0, "is_shot": None, "why": "", "kind": ""}
-LATER = {"drop_frame": None, "audio_channels": 0, "media": None, "analysed": None}
+LATER = {"drop_frame": None, "audio_channels": 0, "media": None, "bars": [], "analysed": None}
 """What may be missing from a file that an older version wrote, and what stands for it."""
 RESULTS = (".json", ".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg")
 RESULTS += ("_timeline.png", "_rhythm.png", "_shares.png", "_lengths.png")
@@ -191,6 +192,7 @@ def _record(csv: Path) -> dict:
             _check_kinds(shot, str, *TEXTS)
         _check_kinds(record, int | float, "rate", "start_frame", "audio_channels")
         _check_kinds(record, str, "note")
+        _check_kinds(record, list, "bars")
         _check_kinds(record, str | None, "media")
         _check_kinds(record["made_from"], str, "film")
         if record["rate"] <= 0 or record["start_frame"] < 0:

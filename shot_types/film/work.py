@@ -218,7 +218,7 @@ class Work:
 
         Raises ValueError where a person has meanwhile changed the table of other work.
         """
-        table = pd.DataFrame(self.rows).drop(columns=["taken", "damaged"], errors="ignore")
+        table = pd.DataFrame(self.rows).drop(columns=["taken", "damaged", "bars"], errors="ignore")
         table.attrs = {"made_from": self.made_from, **attrs, "analysed": said(self.rows)}
         self._same()
         csv, shots = (Path(os.path.realpath(path)) for path in (self.csv, self.shots))  # links stay
