@@ -87,7 +87,7 @@ def table_of(page):
 
 
 def button(page, name):
-    return page.get_by_role("button", name=re.compile(f"^{name}:"))
+    return page.get_by_role("button", name=re.compile(f"^{name}( .)?:"))
 
 
 def box(page, name):
