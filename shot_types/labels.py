@@ -32,3 +32,6 @@ STEP = {label: SCALE.index(label) for label in LABELS}
 COLORS = {"ECS": "#332288", "CS": "#88CCEE", "MS": "#44AA99", "FS": "#DDCC77", "LS": "#CC6677"}
 """One colour a class, from Paul Tol's "muted" scheme (https://personal.sron.nl/~pault/), which readers with
 any common form of colour blindness tell apart."""
+
+GREY = "#999999"
+"""The colour of what is no shot: titles, empty pictures, transitions."""

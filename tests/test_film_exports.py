@@ -189,5 +189,6 @@ def test_page_needs_no_other_file_and_holds_every_shot(table):
     page.feed(text)
     assert page.outside == [] and "<!--" not in text and "http" not in text and text.count("</script>") == 1
     data = json.loads(re.search(r"const film = (.*);\n", text).group(1))
-    assert [shot["label"] for shot in data["shots"]] == [*SIX, ""] and data["note"] == table.attrs["note"]
-    assert all(shot["thumbnail"].startswith("data:image/jpeg;base64,") for shot in data["shots"])
+    label = data["columns"].index("label")
+    assert [cells[label] for cells in data["shots"]] == [*SIX, ""] and data["note"] == table.attrs["note"]
+    assert all(picture.startswith("data:image/jpeg;base64,") for picture in data["pictures"])

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import csv
 import io
 import itertools
 import json
@@ -14,8 +15,8 @@ import opentimelineio as otio
 import pandas as pd
 from opentimelineio.opentime import RationalTime, TimeRange
 
-from ..labels import COLORS, NAMES, SCALE
-from .table import printable, records, thumbnail, timecode
+from ..labels import COLORS, GREY, NAMES, SCALE
+from .table import KINDS, printable, thumbnail, timecode, to_csv
 
 MARKERS = {"ECS": "PURPLE", "CS": "CYAN", "MS": "GREEN", "FS": "YELLOW", "LS": "RED", "": "BLACK"}
 """What editing programs have nearest to COLORS."""
@@ -71,15 +72,23 @@ def _frames(table: pd.DataFrame) -> list[int]:
 
 def _url(table: pd.DataFrame) -> str:
     """The film's URL, from the table's folder on, as `opentimelineio.url_utils.filepath_from_url` reads it."""
+    # It decodes twice: of "50%25" it would make "50%".
+    return _quoted(re.sub(rb"%(?=[0-9A-Fa-f]{2})", b"%25", os.fsencode(_media(table).as_posix())))
+
+
+def _media(table: pd.DataFrame) -> Path:
+    """The film, from the table's folder on where that can be."""
     path = Path(table.attrs["media"] or table.attrs["made_from"]["film"])
     if path.is_absolute() and "folder" in table.attrs:
         with contextlib.suppress(ValueError):  # another drive
             path = Path(os.path.relpath(path, Path(table.attrs["folder"]).resolve()))
-    # It decodes twice: of "50%25" it would make "50%".
-    name = re.sub(rb"%(?=[0-9A-Fa-f]{2})", b"%25", os.fsencode(path.as_posix()))
-    if path.is_absolute():
-        return "file://" + "/" * (not name.startswith(b"/")) + quote(name, safe="/:")
-    return quote(name)
+    return path
+
+
+def _quoted(path: bytes) -> str:
+    if Path(os.fsdecode(path)).is_absolute():
+        return "file://" + "/" * (not path.startswith(b"/")) + quote(path, safe="/:")
+    return quote(path)
 
 
 def to_edl(table: pd.DataFrame) -> str:
@@ -120,16 +129,22 @@ def to_chapters(table: pd.DataFrame) -> str:
 
 
 def to_page(table: pd.DataFrame) -> str:
-    """One web page that needs no other file: the timeline, and a table with thumbnails to sort and to filter."""
-    rows = records(table)
-    for row, shot in zip(rows, table.itertuples(), strict=True):
+    """One web page that plays the film, where that lies, and needs no other file: to look at shots and correct them.
+
+    It holds the cells of the table's CSV file as they stand there, and saves them so with what a person changed.
+    """
+    pictures = []
+    for shot in table.itertuples():
         data = io.BytesIO()
         thumbnail(table, shot).save(data, "JPEG")
-        row["thumbnail"] = "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
-    attrs = {name: value for name, value in table.attrs.items() if name not in ("folder", "name", "media")}
-    data = json.dumps({"shots": rows, "colors": COLORS, "names": NAMES, "scale": SCALE, **attrs})
+        pictures.append("data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode())
+    columns, *shots = csv.reader(io.StringIO(to_csv(table), newline=""))
+    said = {name: table.attrs[name] for name in ("made_from", "rate", "note", "versions")}
+    said |= {"columns": columns, "shots": shots, "pictures": pictures, "kinds": KINDS, "scale": SCALE, "names": NAMES}
+    said |= {"colors": COLORS, "grey": GREY, "video": _quoted(os.fsencode(_media(table).as_posix()))}
+    said["csv"] = table.attrs.get("name", Path(table.attrs["made_from"]["film"]).stem) + ".csv"
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    return template.replace("null /* the film */", data.replace("<", "\\u003c"))
+    return template.replace("null /* the film */", json.dumps(said).replace("<", "\\u003c"))
 
 
 def clock(seconds: float) -> str:

@@ -68,11 +68,16 @@ def save(table: pd.DataFrame, path: str | Path) -> None:
         with contextlib.suppress(ValueError):  # another drive
             record["media"] = Path(os.path.relpath(record["media"], path.parent.resolve())).as_posix()
     record["shots"] = records(table)
+    write(beside(path, ".json"), json.dumps(record, indent=1) + "\n")
+    write(path, to_csv(table))
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """The text of a table's CSV file, see `save`."""
     table = table.copy()
     for name in table.columns.difference(NUMBERS):
         table[name] = table[name].map(_inert)
-    write(beside(path, ".json"), json.dumps(record, indent=1) + "\n")
-    write(path, table.to_csv(index=False, header=list(map(_inert, table.columns))))
+    return table.to_csv(index=False, header=list(map(_inert, table.columns)))
 
 
 def _inert(cell: object) -> object:
