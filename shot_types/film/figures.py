@@ -62,23 +62,31 @@ def rhythm(table: pd.DataFrame, window: float | None = None) -> Figure:
     mean = now.rolling(max(1, round(2000 * window / end)), center=True, min_periods=1).mean()
     figure, axes = plt.subplots(figsize=(11, 3), layout="constrained")
     colors = [COLORS.get(label, "white") for label in table["label"]]
-    axes.hlines(steps, table["start_seconds"], table["end_seconds"], color=colors, lw=5, label="each shot")
-    axes.plot(times, mean, color="black", lw=1.8, label=f"moving average over {window:.3g} s")
+    axes.hlines(steps, table["start_seconds"], table["end_seconds"], color=colors, lw=5)
+    axes.plot(
+        times,
+        mean,
+        color="black",
+        lw=1.8,
+        label=f"moving average over {window:.0f} s" if window >= 10 else f"moving average over {window:.2g} s",
+    )
     axes.set(yticks=range(5), yticklabels=SCALE, ylim=(4.4, -0.4))
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     _time_axis(axes, table)
     return figure
 
 
-def cutting_rate(table: pd.DataFrame, window: int = 9) -> Figure:
+def cutting_rate(table: pd.DataFrame, window: int | None = None) -> Figure:
     """How fast is the cutting over time? A column from the top down for each shot, as long as the shot lasts, so that
-    fast passages are peaks; and the moving average of the lengths of `window` shots.
+    fast passages are peaks; and the moving average of the lengths of `window` shots (None: a thirtieth of them, but
+    three at least). Columns over twice as long as 95 % of the shots are cut off.
 
     The columns, and the axis that runs downward, are those of Cinemetrics (its help page, "Interpreting the graph",
     http://cinemetrics.lv/dbhelp.php); over the time of the film instead of the number of the shot, as K. Brisson, "Side
     by Side: Data Analysis Across Films", cinemetrics.lv, 2011, has it.
     """  # noqa: D205
     shots = only_shots(table)
+    window = window or max(3, len(shots) // 30)
     figure, axes = plt.subplots(figsize=(11, 3), layout="constrained")
     axes.bar(shots["start_seconds"], shots["seconds"], shots["seconds"], color="#BBBBBB", align="edge")
     mean = shots["seconds"].rolling(window, center=True, min_periods=1).mean()
@@ -89,7 +97,7 @@ def cutting_rate(table: pd.DataFrame, window: int = 9) -> Figure:
     if len(shots):
         average = shots["seconds"].mean()
         axes.axhline(average, color="#CC6677", ls="--", lw=1.2, label=f"ASL {average:.2f} s")
-        axes.set_ylim(min(shots["seconds"].max(), 3 * shots["seconds"].quantile(0.95)) * 1.05, 0)
+        axes.set_ylim(1.05 * min(shots["seconds"].max(), 2 * shots["seconds"].quantile(0.95)), 0)
     axes.set_ylabel("shot length, seconds\n(fast cutting is above)")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     _time_axis(axes, table)
@@ -121,7 +129,7 @@ def _share_bars(axes, rows: pd.DataFrame, what: pd.Series, names: tuple[str, ...
         colors, hatch = [{**COLORS, **GREYS}[name] for name in names], (None, "////")[place]
         at, share = np.arange(len(names)) + 0.4 * place - 0.2, share.reindex(names, fill_value=0)
         bars = axes.bar(at, share, 0.4, color=colors, edgecolor="black", lw=0.6, hatch=hatch)
-        axes.bar_label(bars, [f"{value:.0%}" for value in share], fontsize=8)
+        axes.bar_label(bars, [f"{value:.0%}" for value in share], fontsize=7)
         axes.bar(0, 0, color="white", edgecolor="black", hatch=hatch, label=title)
     axes.set_xticks(range(len(names)), names)
     axes.spines[["top", "right"]].set_visible(False)
@@ -142,6 +150,7 @@ def lengths(table: pd.DataFrame) -> Figure:
         axes.axhline(mean, color="black", ls="--", lw=1, label=f"ASL {mean:.2f} s")
         axes.legend(frameon=False)
     axes.set(xticks=range(5), xticklabels=SCALE, xlim=(-0.5, 4.5), ylabel="shot length, seconds")
+    axes.spines[["top", "right"]].set_visible(False)
     _length_axis(axes, "y", shots["seconds"])
     return figure
 

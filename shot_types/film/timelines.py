@@ -1,7 +1,7 @@
 """A table of a film -> XML for editing programs: FCPXML (Final Cut Pro), Final Cut Pro 7 XML (Premiere, Resolve).
 
 Not written by OpenTimelineIO's adapters: that for the latter loses drop-frame timecode, the sound's channels and the
-colours of markers, that for the former has FCPXML 1.8 and stops at 29.97 frames/s. In tests they read these back.
+colours of markers, that for the former has FCPXML 1.8 and stops at 29.97 frames/s.
 """
 
 import contextlib
