@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -28,7 +29,7 @@ def table(made):
 def test_summary_counts_time(table):
     figures = report.summary(table)
     assert figures["shots"] == 5 and figures["minutes"] == pytest.approx(230 * 1.001 / 30 / 60, abs=1e-6)
-    assert figures["ASL"] == figures["MSL"] == pytest.approx(40 * 1.001 / 30, abs=1e-4)
+    assert figures[["ASL", "MSL"]].tolist() == pytest.approx([40 * 1.001 / 30] * 2, abs=1e-4)
     assert figures[["title", "empty", "transition"]].tolist() == pytest.approx([0, 30 / 230, 0], abs=1e-4)
     assert figures[list(COLORS)].tolist() == pytest.approx([0.2, 0, 0.2, 0.2, 0.4])
     assert figures["mean scale"] == pytest.approx((4 + 2 + 0 + 3 + 4) / 5)
@@ -76,7 +77,8 @@ def test_what_is_no_shot_is_grey_and_counts_nowhere():
     figures = report.summary(table)
     assert (figures["shots"], figures["ASL"], figures["MSL"], figures["MS"]) == (4, 2.5, 2.5, 0.8)
     bars = report.timeline(table).axes[1].patches
-    assert [to_hex(bars[place].get_facecolor()).upper() for place in (0, 3, 5)] == [*GREYS.values()][::2] + ["#555555"]
+    for place, kind in ((0, "title"), (3, "transition"), (5, "empty")):
+        assert to_hex(bars[place].get_facecolor()).upper() == GREYS[kind]
     counts = report.transition_counts(table)
     assert counts.loc["MS", "CS"] == counts.loc["CS", "MS"] == 1 and counts.to_numpy().sum() == 2
     drawn = [text.get_text() for text in report.transitions(table).axes[0].texts]
@@ -105,7 +107,7 @@ def test_ticks_of_time_do_not_collide(seconds):
         axes = figure.axes[-1]
         boxes = [tick.get_window_extent() for tick in axes.get_xticklabels() if tick.get_text()]
         inside = [box for box in boxes if axes.bbox.x0 - 1 <= (box.x0 + box.x1) / 2 <= axes.bbox.x1 + 1]
-        assert len(inside) >= 3 and all(one.x1 < two.x0 for one, two in zip(inside, inside[1:], strict=False))
+        assert len(inside) >= 3 and all(one.x1 < two.x0 for one, two in itertools.pairwise(inside))
         names = [tick.get_text() for tick in axes.get_xticklabels()]
         assert len(set(names)) == len(names)
 
@@ -117,7 +119,7 @@ def test_contact_sheet_marks_what_to_check_and_shows_it_first(table):
     only = np.asarray(report.contact_sheet(table, 160, only_checked=True))
     assert to_hex(plain[121, 80 + cell] / 255).upper() == GREYS["empty"]  # the black one, sixth
     mark = (slice(7, 10), slice(6 + 160 - 20, 6 + 160 - 16))
-    assert plain[:, 2 * cell :][mark].min() > 200 > plain[mark].max()
+    assert plain[:, 2 * cell :][mark].min() > 240 > plain[mark].max()
     assert np.abs(first[:90, :cell].astype(int) - plain[:90, 2 * cell : 3 * cell]).max() == 0
     assert np.abs(only[:90, :cell].astype(int) - first[:90, :cell]).max() == 0 and only.shape[0] == 118
     table["check"] = 0
@@ -160,7 +162,7 @@ def test_export_writes_everything_and_follows_corrections(tmp_path):
     ends = {file.name.removeprefix("my film") for file in files}
     assert ends > {".csv", ".json", ".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg", "_timeline.png"}
     assert ends == {".csv", *RESULTS}  # by which a folder's other files are told from results
-    assert all(file.stat().st_size > 100 for file in files) and not list(tmp_path.glob("*.part"))
+    assert all(file.stat().st_size > 90 for file in files) and not list(tmp_path.glob("*.part"))
     record = json.loads((tmp_path / "my film.json").read_text())
     assert record["made_from"]["weights"]["sha256"] == "0" and "scenedetect" in record["versions"]
     csv = tmp_path / "my film.csv"

@@ -18,6 +18,7 @@ SCHEMA = {
     "xsi:noNamespaceSchemaLocation": f"http://www.mpi.nl/tools/elan/EAFv{VERSION}.xsd",
 }
 LANGUAGE = "und"  # the one language that ELAN's vocabularies have where none is meant
+COLUMNS = {"scale": "label", "kind": "kind"}  # of the table, by tier
 TIERS = {"scale": {label: NAMES[label] for label in SCALE}, "kind": {kind: "" for kind in KINDS}}
 
 
@@ -33,16 +34,16 @@ def to_elan(table: pd.DataFrame) -> str:
     header = SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
     SubElement(header, "MEDIA_DESCRIPTOR", _media(table))
     spans = [(round(1000 * row.start_seconds), round(1000 * row.end_seconds)) for row in table.itertuples()]
-    count = sum(sum(map(bool, table[tier])) for tier in TIERS)
+    count = sum(int((table[column] != "").sum()) for column in COLUMNS.values())
     SubElement(header, "PROPERTY", NAME="lastUsedAnnotationId").text = str(count)
     times, order = sorted({time for span in spans for time in span}), SubElement(root, "TIME_ORDER")
     slots = {time: f"ts{number}" for number, time in enumerate(times, 1)}
     for time, slot in slots.items():
         SubElement(order, "TIME_SLOT", TIME_SLOT_ID=slot, TIME_VALUE=str(time))
     number = 0
-    for tier in TIERS:
+    for tier, column in COLUMNS.items():
         place = SubElement(root, "TIER", LINGUISTIC_TYPE_REF=tier, TIER_ID=tier)
-        for value, (start, end) in zip(table[tier if tier == "kind" else "label"], spans, strict=True):
+        for value, (start, end) in zip(table[column], spans, strict=True):
             if value:
                 number += 1
                 slot = {"TIME_SLOT_REF1": slots[start], "TIME_SLOT_REF2": slots[end]}

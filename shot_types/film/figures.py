@@ -34,7 +34,7 @@ def timeline(table: pd.DataFrame, thumbnails: int = 6) -> Figure:
     figure, (top, axes) = plt.subplots(2, 1, figsize=(11, 4.4), height_ratios=(1, 2), layout="constrained")
     height = [len(SCALE) - STEP[label] if label else 0.4 for label in table["label"]]
     colors = [COLORS.get(row.label, GREYS.get(row.kind, "white")) for row in table.itertuples()]
-    line = {"edgecolor": "white", "lw": 0.4} if len(table) <= MOST_EDGES else {}
+    line = {"edgecolor": "white", "lw": 0.4} if len(table) <= MOST_EDGES else {"snap": False}  # bars under a pixel
     axes.bar(table["start_seconds"], height, table["seconds"], color=colors, align="edge", **line)
     axes.set(yticks=range(1, 6), yticklabels=SCALE[::-1], ylim=(0, 5.3))
     _time_axis(axes, table)
@@ -62,7 +62,8 @@ def rhythm(table: pd.DataFrame, window: float | None = None) -> Figure:
     mean = now.rolling(max(1, round(2000 * window / end)), center=True, min_periods=1).mean()
     figure, axes = plt.subplots(figsize=(11, 3), layout="constrained")
     colors = [COLORS.get(label, "white") for label in table["label"]]
-    axes.hlines(steps, table["start_seconds"], table["end_seconds"], color=colors, lw=5)
+    bars = {"bottom": steps - 0.15, "color": colors, "align": "edge", "snap": False}
+    axes.bar(table["start_seconds"], 0.3, table["seconds"], **bars)
     axes.plot(
         times,
         mean,

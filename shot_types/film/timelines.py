@@ -41,7 +41,7 @@ def to_fcpxml(table: pd.DataFrame) -> str:
     sound = {"hasAudio": "1", "audioSources": "1", "audioChannels": str(attrs["audio_channels"])}
     asset = SubElement(resources, "asset", asset | (sound if attrs["audio_channels"] else {}))
     SubElement(asset, "media-rep", kind="original-media", src=media_url(table))
-    event = SubElement(root, "event", name=film_name(table))
+    event = SubElement(SubElement(root, "library"), "event", name=film_name(table))
     project = SubElement(event, "project", name=film_name(table))
     sequence = SubElement(project, "sequence", format="r1", duration=total, tcStart=start, tcFormat=drop)
     spine = SubElement(sequence, "spine")
