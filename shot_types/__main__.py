@@ -171,7 +171,7 @@ def film(args: argparse.Namespace) -> int:
 
     films = list(dict.fromkeys(map(Path, _gather(args.films, many.list_films))))
     classifier = load_classifier(args.framework, args.weights)
-    shots, seconds, failed = 0, 0.0, []
+    tables, failed = [], []
     for path in films:
         try:
             table = film.analyze(path, classifier, args.out, detector=args.detector, min_shot=args.min_shot)
@@ -180,13 +180,20 @@ def film(args: argparse.Namespace) -> int:
             failed.append(path.name)
             _complain(error)
             continue
-        shots, seconds = shots + len(table), seconds + table["seconds"].sum()
-        columns = ["shot", "start", "end", "seconds", "label", "confidence", "agreement", "check"]
+        tables.append(table)
+        columns = ["shot", "start", "end", "seconds", "kind", "label", "confidence", "agreement", "check"]
         print(table[columns].to_string(index=False, na_rep="", float_format="%.2f"))
-        print(f"shots: {len(table)}, {table['seconds'].mean():.2f} seconds on average; in {args.out}:")
+        figures = report.summary(table)
+        length = f", {figures['ASL']:.2f} seconds on average" if figures["shots"] else ""
+        print(f"shots: {figures['shots']:.0f}{length}; in {args.out}:")
+        print(", ".join(_line(file.name) for file in files))
+    if len({table.attrs["name"] for table in tables}) > 1:
+        rows, files = report.comparison(tables, args.out)
+        print(rows.rename(index=_line).to_string(na_rep="", float_format="%.2f"))
         print(", ".join(_line(file.name) for file in files))
     if len(films) > 1:
-        done = f"films: {len(films) - len(failed)}, with {shots} shots in {seconds / 60:.1f} minutes"
+        shots, minutes = (sum(report.summary(table)[name] for table in tables) for name in ("shots", "minutes"))
+        done = f"films: {len(tables)}, with {shots:.0f} shots in {minutes:.1f} minutes"
         print(done + (f"; {len(failed)} failed: {_line(', '.join(failed))}" if failed else ""))
     return 1 if failed else 0
 
@@ -224,7 +231,8 @@ def _parser() -> argparse.ArgumentParser:
         "film",
         help="the shots of a film and their scale",
         description="Find the shots of each film and their scale; write table, figures, contact sheet, web page and"
-        " files for editing programs (EDL, OTIO, WebVTT). Stopped work goes on at the next call. To correct the"
+        " files for editing programs, players and annotation tools (EDL, OTIO, XML, WebVTT, ELAN). Several films end"
+        " with a comparison. Stopped work goes on at the next call. To correct the"
         " result, change labels in the CSV file and call again: everything else follows it.",
         epilog=STATUS,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

@@ -8,10 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from shot_types import LABELS, SCALE, film
 from shot_types.cards import write_card
+from shot_types.film.table import timecode
 from shot_types.pictures import load_frame
 
 TESTS = Path(__file__).resolve().parent
@@ -113,6 +115,22 @@ def six_shots(folder):
     pictures = [*shots(*SIX, frames=40), *[np.full((90, 160, 3), 16, np.uint8)] * 30]
     path = write_video(folder / "film.mp4", pictures, rate=Fraction(30000, 1001))
     return film.analyze(path, Brightness(), folder)
+
+
+def film_table(*spans, film="film.mp4", rate=24.0, start_frame=0, drop_frame=False, audio_channels=2, folder="."):
+    """A table without a film: each of `spans` is a label, or a kind that has none, and lasts a second and a half."""
+    rows = []
+    for number, span in enumerate(spans):
+        start, label = 1.5 * number, span if span in SCALE else ""
+        row = {"shot": number + 1, "start_seconds": start, "end_seconds": start + 1.5, "seconds": 1.5}
+        codes = [timecode(start_frame + round(at * rate), rate, drop_frame) for at in (start, start + 1.5)]
+        row |= {"start": codes[0], "end": codes[1], "kind": "shot" if label else span, "label": label}
+        row |= {"confidence": 0.9 if label else np.nan, "frames": 2, "check": 0, "thumbnail": ""}
+        rows.append(row | {name: (0.9 if name == label else 0.025) if label else np.nan for name in SCALE})
+    table = pd.DataFrame(rows)
+    table.attrs = {"made_from": {"film": film}, "rate": rate, "start_frame": start_frame, "drop_frame": drop_frame}
+    table.attrs |= {"audio_channels": audio_channels, "media": None, "folder": str(folder), "name": Path(film).stem}
+    return table
 
 
 def die_on_a(path, *_):

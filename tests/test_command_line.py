@@ -80,6 +80,7 @@ def test_film_writes_everything_and_names_what_fails(tmp_path, onnx_weights, cap
     call = ["film", str(tmp_path / "b.mp4"), str(tmp_path / "a.mp4"), "--out", str(tmp_path / "out")]
     assert main([*call, "--framework", "onnx", "--weights", str(onnx_weights)]) == 1
     printed = capsys.readouterr()
+    assert "ASL" not in printed.out and not list((tmp_path / "out").glob("comparison*"))  # one film alone
     assert "00:00:01:00" in printed.out and "shots: 2, 1.00 seconds on average" in printed.out
     assert printed.err.count("\n") == 1 and "b.mp4: not a video that FFmpeg can read" in printed.err
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -180,6 +181,11 @@ def test_films_and_folders_of_films_end_with_a_summary(folder, films, light, cap
     printed = capsys.readouterr()
     assert printed.out.splitlines()[-1] == "films: 2, with 4 shots in 0.0 minutes; 1 failed: c.mp4"
     assert printed.out.count("shots: 2,") == 2 and printed.err.count("\n") == 1
+    with (folder / "out" / "comparison.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["film"], row["ASL"], row["LS"]) for row in rows] == [(name, "0.5000", "0.5000") for name in "ab"]
+    assert "ASL" in printed.out and "comparison.csv, comparison.png" in printed.out
+    Image.open(folder / "out" / "comparison.png").verify()
 
 
 def test_an_empty_path_is_a_wrong_call(folder, monkeypatch, capsys):

@@ -25,7 +25,8 @@ def test_opentimelineio_reads_back_a_marker_a_shot(table, tmp_path):
     otio.adapters.write_to_file(exports.to_otio(table), str(path))
     timeline = otio.adapters.read_from_file(str(path))
     clips = list(timeline.find_clips())
-    assert [clip.markers[0].name for clip in clips] == [*SIX, "none"]
+    assert [clip.markers[0].name for clip in clips] == [*SIX, "empty"]
+    assert [clip.name for clip in clips][-2:] == ["film 0005 LS", "film 0006 empty"]
     rate = table.attrs["rate"]
     assert [clip.source_range.start_time.to_timecode(rate, True) for clip in clips] == table["start"].tolist()
     assert timeline.duration().value == 230 and clips[0].metadata["shot_types"]["probabilities"]["LS"] > 0.9
@@ -36,7 +37,7 @@ def test_edl_is_read_back_with_its_markers(table):
     assert text.splitlines()[1] == "FCM: DROP FRAME"
     timeline = otio.adapters.read_from_string(text, "cmx_3600", rate=table.attrs["rate"])
     clips = list(timeline.find_clips())
-    assert [clip.markers[0].name for clip in clips] == [*(label.upper() for label in SIX), "NONE"]
+    assert [clip.markers[0].name for clip in clips] == [*SIX, "EMPTY"]
     assert [clip.range_in_parent().duration.value for clip in clips] == [40] * 5 + [30]
     assert [line.split()[4] for line in text.splitlines() if re.match(r"\d{3} ", line)] == table["start"].tolist()
 
@@ -168,7 +169,7 @@ def test_chapters_follow_each_other(table):
 def test_chapters(table):
     cues = exports.to_chapters(table).split("\n\n")
     assert cues[0] == "WEBVTT" and cues[2].splitlines()[1:] == ["00:00:01.335 --> 00:00:02.669", "MS medium shot"]
-    assert cues[-1].splitlines()[2] == "no picture"
+    assert cues[-1].splitlines()[2] == "empty"
 
 
 class Page(html.parser.HTMLParser):

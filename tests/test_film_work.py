@@ -12,6 +12,7 @@ from films import TESTS, Brightness, Stopped, shots
 
 from shot_types import film
 from shot_types.film import report, work
+from shot_types.film.table import RESULTS
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_names_that_files_may_have(tmp_path, name):
     path = path.rename(tmp_path / f"{name}.mp4")
     table = film.analyze(path, Brightness(), folder)
     files = report.export(table)
-    assert len(set(files)) == 11 and all(file.is_file() and file.parent == folder for file in files)
+    assert len(set(files)) == 1 + len(RESULTS) and all(file.is_file() and file.parent == folder for file in files)
     assert sorted(file.name for file in folder.iterdir() if file.is_file()) == sorted(file.name for file in files)
     assert list(folder.parent.iterdir()) == [folder] and files[0].name == f"{name}.csv"
     again = Brightness()

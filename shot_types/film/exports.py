@@ -1,4 +1,4 @@
-"""A table of a film -> files that other programs open: for editing programs, for players, for a browser."""
+"""A table of a film -> files that other programs open: OpenTimelineIO, EDL, chapters, page; and what all such share."""
 
 import base64
 import contextlib
@@ -16,34 +16,38 @@ import pandas as pd
 from opentimelineio.opentime import RationalTime, TimeRange
 
 from ..labels import COLORS, GREY, NAMES, SCALE
-from .table import KINDS, printable, thumbnail, timecode, to_csv
+from .corrections import KINDS
+from .table import printable, thumbnail, timecode, to_csv
 
 MARKERS = {"ECS": "PURPLE", "CS": "CYAN", "MS": "GREEN", "FS": "YELLOW", "LS": "RED", "": "BLACK"}
-"""What editing programs have nearest to COLORS."""
+"""What editing programs have nearest to COLORS; the last one is for what is no shot."""
 
 
 def to_otio(table: pd.DataFrame) -> otio.schema.Timeline:
     """One clip a shot, which carries a marker named after its scale, at its first frame; with sound, one below it too.
 
+    What is no shot is a clip as well, named after its kind: title, empty, transition.
+
     The timeline begins with the film's own timecode. The media's URL leads from the table's folder to the film.
     """
     rate, attrs = table.attrs["rate"], table.attrs
-    zero, frames = RationalTime(attrs["start_frame"], rate), _frames(table)
-    media = otio.schema.ExternalReference(_url(table), TimeRange(zero, RationalTime(frames[-1], rate)))
-    name = Path(printable(attrs["made_from"]["film"])).stem
-    timeline = otio.schema.Timeline(name, global_start_time=zero)
+    zero, frames = RationalTime(attrs["start_frame"], rate), frame_numbers(table)
+    # OpenTimelineIO's own reader decodes twice: of "50%25" it would make "50%".
+    url = re.sub("%25(?=[0-9A-Fa-f]{2})", "%2525", media_url(table))
+    media = otio.schema.ExternalReference(url, TimeRange(zero, RationalTime(frames[-1], rate)))
+    timeline = otio.schema.Timeline(film_name(table), global_start_time=zero)
     kinds = otio.schema.TrackKind
     for kind in [kinds.Video, kinds.Audio] if attrs["audio_channels"] else [kinds.Video]:
         track = otio.schema.Track("shots" if kind == kinds.Video else "sound", kind=kind)
         for row, start, end in zip(table.itertuples(), frames, frames[1:], strict=False):
             shot = TimeRange(zero + RationalTime(start, rate), RationalTime(end - start, rate))
-            clip = otio.schema.Clip(_clip_name(row), media.deepcopy(), shot)
+            clip = otio.schema.Clip(clip_name(table, row), media.deepcopy(), shot)
             clip.metadata["cmx_3600"] = {"reel": _reel(attrs["made_from"]["film"])}
             if kind == kinds.Video:
                 said = {label: value for label in SCALE if (value := getattr(row, label)) == value}
-                clip.metadata["shot_types"] = {"label": row.label, "probabilities": said}
+                clip.metadata["shot_types"] = {"kind": row.kind, "label": row.label, "probabilities": said}
                 at = TimeRange(shot.start_time, RationalTime(1, rate))
-                clip.markers.append(otio.schema.Marker(row.label or "none", at, MARKERS[row.label]))
+                clip.markers.append(otio.schema.Marker(row.label or row.kind, at, MARKERS[row.label]))
             track.append(clip)
         timeline.tracks.append(track)
     return timeline
@@ -55,11 +59,17 @@ def _reel(film: str) -> str:
     return "FILM" if stem in ("", "AX", "BL") else stem
 
 
-def _clip_name(row) -> str:
-    return f"{row.shot:04d} {row.label}".strip()
+def film_name(table: pd.DataFrame) -> str:
+    """The film's file name without its ending, as one printable line."""
+    return Path(printable(table.attrs["made_from"]["film"])).stem
 
 
-def _frames(table: pd.DataFrame) -> list[int]:
+def clip_name(table: pd.DataFrame, row) -> str:
+    """How other programs call a shot, one of `table.itertuples()`: "my film 0003 MS", "my film 0004 title"."""
+    return f"{film_name(table)} {row.shot:04d} {row.label or row.kind}"
+
+
+def frame_numbers(table: pd.DataFrame) -> list[int]:
     """Where shots start, and where the last one ends, in frames of timecode from the first one on.
 
     None is shorter than a frame, also of a film with more frames than timecode has.
@@ -70,14 +80,8 @@ def _frames(table: pd.DataFrame) -> list[int]:
     return list(itertools.accumulate(frames, lambda before, now: max(now, before + 1)))
 
 
-def _url(table: pd.DataFrame) -> str:
-    """The film's URL, from the table's folder on, as `opentimelineio.url_utils.filepath_from_url` reads it."""
-    # It decodes twice: of "50%25" it would make "50%".
-    return _quoted(re.sub(rb"%(?=[0-9A-Fa-f]{2})", b"%25", os.fsencode(_media(table).as_posix())))
-
-
-def _media(table: pd.DataFrame) -> Path:
-    """The film, from the table's folder on where that can be."""
+def media_path(table: pd.DataFrame) -> Path:
+    """The film, from the table's folder on where there is a way."""
     path = Path(table.attrs["media"] or table.attrs["made_from"]["film"])
     if path.is_absolute() and "folder" in table.attrs:
         with contextlib.suppress(ValueError):  # another drive
@@ -85,10 +89,13 @@ def _media(table: pd.DataFrame) -> Path:
     return path
 
 
-def _quoted(path: bytes) -> str:
-    if Path(os.fsdecode(path)).is_absolute():
-        return "file://" + "/" * (not path.startswith(b"/")) + quote(path, safe="/:")
-    return quote(path)
+def media_url(table: pd.DataFrame) -> str:
+    """The film's URL, from the table's folder on where there is a way."""
+    path = media_path(table)
+    name = os.fsencode(path.as_posix())
+    if path.is_absolute():
+        return "file://" + "/" * (not name.startswith(b"/")) + quote(name, safe="/:")
+    return quote(name)
 
 
 def to_edl(table: pd.DataFrame) -> str:
@@ -98,19 +105,19 @@ def to_edl(table: pd.DataFrame) -> str:
     at 00:00:00:00. With sound, events are for picture and sound. What the format does not hold: times begin again at
     00:00:00:00 after 23:59:59, as timecode does, and event numbers, of three digits, at 001 after 999.
     """
-    attrs, frames, film = table.attrs, _frames(table), printable(table.attrs["made_from"]["film"])
+    attrs, frames, film = table.attrs, frame_numbers(table), printable(table.attrs["made_from"]["film"])
     channels = ("V", "B", "AA/V")[min(attrs["audio_channels"], 2)]
     mode = "DROP FRAME" if attrs["drop_frame"] else "NON-DROP FRAME"
-    lines = [f"TITLE: {Path(film).stem[:70]}", f"FCM: {mode}"]
+    lines = [f"TITLE: {film_name(table)[:70]}", f"FCM: {mode}"]
     for row, *shot in zip(table.itertuples(), frames, frames[1:], strict=False):
         record = [_timecode(frame, attrs) for frame in shot]
         source = [_timecode(frame + attrs["start_frame"], attrs) for frame in shot]
         lines += [
             f"{(row.shot - 1) % 999 + 1:03}  {_reel(film):8} {channels:5} C        {' '.join(source + record)}",
-            f"* FROM CLIP NAME:  {_clip_name(row)}",
+            f"* FROM CLIP NAME:  {clip_name(table, row)}",
             f"* FROM CLIP: {film}",
             # With colons in either mode: OpenTimelineIO's reader, for one, skips others.
-            f"* LOC: {record[0].replace(';', ':')} {MARKERS[row.label]:7} {row.label or 'NONE'}",
+            f"* LOC: {record[0].replace(';', ':')} {MARKERS[row.label]:7} {row.label or row.kind.upper()}",
         ]
     return "\n".join(lines) + "\n"
 
@@ -123,7 +130,7 @@ def to_chapters(table: pd.DataFrame) -> str:
     """WebVTT chapters, one a shot."""
     cues = ["WEBVTT\n"]
     for row in table.itertuples():
-        name = f"{row.label} {NAMES[row.label]}" if row.label else "no picture"
+        name = f"{row.label} {NAMES[row.label]}" if row.label else row.kind
         cues.append(f"{row.shot}\n{clock(row.start_seconds)} --> {clock(row.end_seconds)}\n{name}\n")
     return "\n".join(cues)
 
@@ -141,7 +148,7 @@ def to_page(table: pd.DataFrame) -> str:
     columns, *shots = csv.reader(io.StringIO(to_csv(table), newline=""))
     said = {name: table.attrs[name] for name in ("made_from", "rate", "note", "versions")}
     said |= {"columns": columns, "shots": shots, "pictures": pictures, "kinds": KINDS, "scale": SCALE, "names": NAMES}
-    said |= {"colors": COLORS, "grey": GREY, "video": _quoted(os.fsencode(_media(table).as_posix()))}
+    said |= {"colors": COLORS, "grey": GREY, "video": media_url(table)}
     said["csv"] = table.attrs.get("name", Path(table.attrs["made_from"]["film"]).stem) + ".csv"
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return template.replace("null /* the film */", json.dumps(said).replace("<", "\\u003c"))

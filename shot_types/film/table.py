@@ -49,8 +49,9 @@ RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions"
 LATER_COLUMNS = {"check": 0, "corrected": 0, "is_shot": None, "why": "", "kind": ""}
 LATER = {"drop_frame": None, "audio_channels": 0, "media": None, "bars": [], "analysed": None}
 """What may be missing from a file that an older version wrote, and what stands for it."""
-RESULTS = (".json", ".otio", ".edl", ".vtt", ".html", "_contact_sheet.jpg")
-RESULTS += ("_timeline.png", "_rhythm.png", "_shares.png", "_lengths.png")
+RESULTS = (".json", ".otio", ".edl", ".fcpxml", ".xml", ".eaf", ".vtt", ".html", "_cinemetrics.csv")
+RESULTS += ("_contact_sheet.jpg", "_timeline.png", "_rhythm.png", "_cutting_rate.png", "_shares.png", "_lengths.png")
+RESULTS += ("_histogram.png", "_transitions.png")
 """How the names of the files end that lie beside a table: what `report.export` writes."""
 LONGEST = 255  # bytes: what file systems take as a name
 FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?![\d.,]+$))")
