@@ -1,6 +1,7 @@
 # make demo: classify the example pictures.   make test: lint and the whole test suite.
 # make demo-light: the same by ONNX Runtime alone, in a .venv-light of its own, without PyTorch and TensorFlow.
-# make export: weights to ONNX.   make figures: the tables of both README files from cards and predictions.
+# make export: weights to ONNX.   make probe: what tells shots from titles fitted anew, on data/shotmix; then export.
+# make figures: the tables of both README files from cards and predictions.
 # make benchmark: speed and memory.   make fuzz: 2,000 damaged films and pictures, on Linux.
 # make clean: remove what these made.
 PYTHON ?= python3.11
@@ -8,7 +9,7 @@ READY = .venv/.requirements-installed
 LIGHT = .venv-light/.requirements-installed
 RIGHT_PYTHON = $(PYTHON) --version | grep -q "Python 3\.11" || { echo "make: Python 3.11 is needed; name it with PYTHON=..."; exit 1; }
 
-.PHONY: demo demo-light test export figures benchmark fuzz clean
+.PHONY: demo demo-light test export probe figures benchmark fuzz clean
 
 demo: $(READY)
 	@.venv/bin/python tools/demo.py
@@ -26,6 +27,9 @@ test: $(READY)
 
 export: $(READY)
 	@.venv/bin/python tools/export.py
+
+probe: $(READY)
+	@.venv/bin/python tools/probe.py
 
 figures: $(READY)
 	@.venv/bin/python tools/figures.py

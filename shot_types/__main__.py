@@ -137,7 +137,7 @@ def classify(args: argparse.Namespace) -> int:
             stack.enter_context(part.open("w", newline="", encoding="utf-8", errors="surrogateescape"))
         )
         if writer:
-            writer.writerow(["path", "label", "confidence", *SCALE, "error"])
+            writer.writerow(["path", "label", "confidence", *SCALE, "is_shot", "error"])
         print(f"{'picture':{width}}  label  confidence   " + "  ".join(f"{label:>4}" for label in SCALE))
         for number, answer in enumerate(answers, 1):
             if sys.stdout.error and not (args.out or args.heatmaps):
@@ -145,7 +145,7 @@ def classify(args: argparse.Namespace) -> int:
             if answer.error:
                 failed += 1
                 tqdm.write(f"error: {_line(answer.error)}", file=sys.stderr)
-                values = [None] * len(SCALE)
+                values = [None] * (len(SCALE) + 1)
             else:
                 counts[answer.label] += 1
                 if args.heatmaps:
@@ -153,7 +153,9 @@ def classify(args: argparse.Namespace) -> int:
                     name = f"{number:04d}_{stem.decode(errors='surrogateescape')}_{answer.label}.jpg"
                     write_heat_map(classifier, answer.source, answer.label, args.heatmaps / name)
                 values = [f"{answer.probabilities[label]:.4f}" for label in SCALE]
-                shares = "  ".join(f"{answer.probabilities[label]:4.2f}" for label in SCALE)
+                values.append(None if answer.is_shot is None else f"{answer.is_shot:.4f}")
+                mark = "   no shot?" if answer.is_shot is not None and answer.is_shot < 0.5 else ""
+                shares = "  ".join(f"{answer.probabilities[label]:4.2f}" for label in SCALE) + mark
                 tqdm.write(
                     f"{_line(answer.source)[-width:]:{width}}  {answer.label:5}  {answer.confidence:10.2f}   {shares}"
                 )

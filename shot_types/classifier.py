@@ -17,6 +17,7 @@ from PIL import Image
 from .cards import WeightsError, other_source, read_card
 from .labels import LABELS, SCALE
 from .pictures import FrameError, find_pictures, load_frame
+from .probe import read_probe
 
 PLACES = [folder / "models" for folder in Path(__file__).resolve().parents[:2]]  # of a wheel, of a clone
 MODELS = next((folder for folder in PLACES if folder.is_dir()), PLACES[-1])
@@ -38,6 +39,8 @@ class Prediction:
     """Probability of `label`, calibrated: among answers given with 0.8, about 80 % are right."""
     probabilities: dict[str, float] | None = None
     """All five, from near to far; they sum to 1."""
+    is_shot: float | None = None
+    """0 to 1; below 0.5 what is no shot, as a title card, and has no scale, whatever the label. None: not known."""
     error: str | None = None
 
 
@@ -69,10 +72,10 @@ def choose_framework(weights: str | Path | None = None) -> str:
 
 
 def load_classifier(framework: str | None = None, weights: str | Path | None = None) -> "Classifier":
-    """A classifier with the shipped weights, or with your own `weights` and the card beside them.
+    """A classifier with the shipped weights, or with your own `weights` and the card, and the probe, beside them.
 
     Without `framework`, `choose_framework` does. Warns of an ONNX file that was made from other weights than those
-    beside it. Raises FileNotFoundError or WeightsError, naming the file.
+    beside it, and of a probe that was. Raises FileNotFoundError or WeightsError, naming the file.
     """
     if weights == "":
         raise WeightsError("weights is an empty path; name a file, or leave it out for the shipped weights")
@@ -89,6 +92,7 @@ def load_classifier(framework: str | None = None, weights: str | Path | None = N
     if weights.is_file() and own != framework and weights.suffix == Path(FRAMEWORKS[own]).suffix:
         raise WeightsError(f"{weights}: weights for {own}, by its ending; leave out framework {framework!r}")
     card = read_card(weights)
+    about = (card,) if framework == "onnx" else (card, read_probe(weights))  # an ONNX file holds its probe
     if asked and framework == "onnx" and (source := other_source(weights)):  # else `choose_framework` has looked
         warnings.warn(
             f"{weights}: made from other weights than {source.name} beside it; `make export` mends it", stacklevel=2
@@ -102,7 +106,7 @@ def load_classifier(framework: str | None = None, weights: str | Path | None = N
     except ImportError as error:
         raise WeightsError(f"framework {framework!r} cannot be used here: {error}") from error
     try:
-        return Classifier(room.Network(weights, card), card)
+        return Classifier(room.Network(weights, *about), card)
     except Exception as error:  # each framework fails in ways of its own; they all mean the same here
         reason = (str(error) or type(error).__name__).splitlines()[0].removeprefix(f"{weights}: ")
         reason = reason.replace(str(weights), weights.name).rstrip(":.")
@@ -122,7 +126,10 @@ class Classifier:
     """Answers for pictures: one, a list, a generator or a folder. Made by `load_classifier`."""
 
     def __init__(self, network, card: dict):
-        """`network` maps a uint8 RGB batch (N, height, width, 3) to float32 logits (N, 5)."""
+        """`network` maps a uint8 RGB batch (N, height, width, 3) to float32 logits (N, 5).
+
+        Where it has a method `with_is_shot`, that gives these and is_shot, float32 (N,) or None, in one pass.
+        """
         self.network = network
         self.card = card
 
@@ -159,9 +166,14 @@ class Classifier:
 
     def predict_proba(self, xs) -> np.ndarray:
         """Probabilities as float32 (N, 5), columns in the order of LABELS, rows sum to 1."""
-        answers = self.predict_iter(xs)
+        return self.predict_arrays(xs)[0]
+
+    def predict_arrays(self, xs) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities as `predict_proba` gives them, and is_shot, float32 (N,); NaN where there is no probe."""
+        answers = list(self.predict_iter(xs))
         rows = [[answer.probabilities[label] for label in LABELS] for answer in answers]
-        return np.array(rows, np.float32).reshape(-1, len(LABELS))
+        is_shot = [np.nan if answer.is_shot is None else answer.is_shot for answer in answers]
+        return np.array(rows, np.float32).reshape(-1, len(LABELS)), np.array(is_shot, np.float32)
 
     def _read(self, x) -> np.ndarray:
         return load_frame(x, self.card["height"], self.card["width"])
@@ -190,19 +202,26 @@ class Classifier:
 
     def _answer(self, batch: list[tuple[str, np.ndarray | Exception]]) -> Iterator[Prediction]:
         frames = [frame for _, frame in batch if not isinstance(frame, Exception)]
-        proba = softmax(self.network(np.stack(frames)), self.card["temperature"]) if frames else np.zeros(0)
+        logits, is_shot = self._look(np.stack(frames)) if frames else (np.zeros((0, len(LABELS))), None)
+        proba = softmax(logits, self.card["temperature"]) if frames else logits
         if not np.isfinite(proba).all():
             raise WeightsError(
                 f"{self.card['network']}: its answers are no numbers; get the weights again, or train them"
             )
-        rows = iter(proba)
+        rows = zip(proba, [None] * len(proba) if is_shot is None else map(float, is_shot), strict=True)
         for name, frame in batch:
             if isinstance(frame, Exception):
                 yield Prediction(name, error=str(frame))
             else:
-                row = dict(zip(LABELS, map(float, next(rows)), strict=True))
+                values, shot = next(rows)
+                row = dict(zip(LABELS, map(float, values), strict=True))
                 label = max(row, key=row.get)
-                yield Prediction(name, label, row[label], {name: row[name] for name in SCALE})
+                yield Prediction(name, label, row[label], {name: row[name] for name in SCALE}, shot)
+
+    def _look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Logits of a batch, and is_shot where the network tells."""
+        both = getattr(self.network, "with_is_shot", None)
+        return both(batch) if both else (self.network(batch), None)
 
 
 def _is_one(x) -> bool:

@@ -20,7 +20,7 @@ class Network:
     """
 
     def __init__(self, weights: str | Path, card: dict):
-        """Load a graph from uint8 `frames` to calibrated `probabilities`; whatever else raises."""
+        """Load a graph from uint8 `frames` to calibrated `probabilities`, with or without `is_shot`; else it raises."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = os.cpu_count()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -30,16 +30,25 @@ class Network:
         found = [(end.name, end.type, end.shape[1:]) for end in ends]
         wanted = [("frames", "tensor(uint8)", [card["height"], card["width"], 3])]
         wanted += [("probabilities", "tensor(float)", [len(LABELS)])]
-        if found != wanted or about.get("classes") != ",".join(LABELS) or "temperature" not in about:
+        is_shot = ("is_shot", "tensor(float)", [])
+        self.outputs = [name for name, _, _ in found[1:]]
+        known = found in (wanted, [*wanted, is_shot]) and about.get("classes") == ",".join(LABELS)
+        if not known or "temperature" not in about:
             told = ", ".join(f"{name} {kind} {shape}" for name, kind, shape in found)
             raise ValueError(f"has {told}, classes {about.get('classes')}; make it again with `make export`")
         self.temperature = float(about["temperature"])
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """uint8 RGB (N, height, width, 3) -> logits, float32 (N, 5), up to a constant in each row.
+        """uint8 RGB (N, height, width, 3) -> logits, float32 (N, 5), up to a constant in each row."""
+        return self.with_is_shot(batch)[0]
+
+    def with_is_shot(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The logits and, where the graph gives it, is_shot, float32 (N,), of one pass.
 
         Logarithm times temperature undoes what the graph ends with, so a card's temperature means the same for all.
         """
         parts = [batch[start : start + AT_ONCE] for start in range(0, len(batch), AT_ONCE)]
-        proba = np.concatenate([self.session.run(["probabilities"], {"frames": part})[0] for part in parts])
-        return self.temperature * np.log(np.maximum(proba, np.finfo(np.float32).tiny))
+        runs = [self.session.run(self.outputs, {"frames": part}) for part in parts]
+        proba, *is_shot = (np.concatenate(values) for values in zip(*runs, strict=True))
+        logits = self.temperature * np.log(np.maximum(proba, np.finfo(np.float32).tiny))
+        return logits, is_shot[0] if is_shot else None

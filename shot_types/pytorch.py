@@ -19,6 +19,7 @@ from torch import nn
 from torchvision.models import MobileNet_V3_Large_Weights, mobilenet_v3_large
 
 from .labels import LABELS
+from .probe import Probe
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -87,7 +88,7 @@ def to_input(batch: torch.Tensor, mean=MEAN, std=STD) -> torch.Tensor:
 class Network:
     """A trained network, ready to answer: call it with a uint8 RGB batch, get logits."""
 
-    def __init__(self, weights: str | Path, card: dict):
+    def __init__(self, weights: str | Path, card: dict, probe: Probe | None = None):
         """Load a state dict that fits the stock network exactly; ValueError where names, shapes or kinds differ."""
         network, state = build(), read_state(weights)
         own, last = network.state_dict(), state.get("classifier.3.bias")
@@ -99,16 +100,27 @@ class Network:
         network.load_state_dict(state, strict=True)
         self.device = pick_device()
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)
-        self.module = _optimised(network) if self.device.type == "cpu" else network
+        self.probe, seen = probe, WithFeatures(network).eval()
+        self.module = _optimised(seen) if self.device.type == "cpu" else seen
         self.mean, self.std = card.get("mean", MEAN), card.get("std", STD)
         if not to_input(torch.zeros((1, 1, 1, 3), dtype=torch.uint8), self.mean, self.std).isfinite().all():
             raise ValueError(f"its card has mean {self.mean} and std {self.std}; give three numbers each, std above 0")
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """uint8 RGB (N, height, width, 3) -> logits, float32 (N, 5)."""
+        return self.with_features(batch)[0]
+
+    def with_is_shot(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The logits and, where there is a probe, is_shot, float32 (N,), of one pass."""
+        logits, features = self.with_features(batch)
+        return logits, self.probe and self.probe.is_shot(features)
+
+    def with_features(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The logits and what a probe sees: the mean of each channel of the last map, float32 (N, 960)."""
         with torch.inference_mode():
             x = to_input(torch.from_numpy(batch).to(self.device), self.mean, self.std)
-            return self.module(x).cpu().numpy()
+            logits, features = self.module(x)
+            return logits.cpu().numpy(), features.cpu().numpy()
 
     def heat(self, batch: np.ndarray, answer: int) -> np.ndarray:
         """What spoke for class number `answer`: uint8 RGB (N, height, width, 3) -> float32 (N, rows, columns), >= 0.
@@ -120,6 +132,18 @@ class Network:
         x = to_input(torch.from_numpy(batch).to(self.device), self.mean, self.std)
         maps = LayerGradCam(self.network, self.network.features[-1]).attribute(x, answer, relu_attributions=True)
         return maps.detach().cpu().numpy()[:, 0]
+
+
+class WithFeatures(nn.Module):
+    """The stock network, which gives the pooled features as well."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = torch.flatten(self.network.avgpool(self.network.features(x)), 1)
+        return self.network.classifier(features), features
 
 
 def _optimised(network: nn.Module) -> torch.jit.ScriptModule:

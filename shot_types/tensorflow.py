@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .labels import LABELS
+from .probe import Probe
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # TensorFlow's default on newer processors; faster on all
@@ -77,16 +78,28 @@ def load(path: str | Path) -> keras.Model:
 class Network:
     """A trained network, ready to answer: call it with a uint8 RGB batch, get logits."""
 
-    def __init__(self, weights: str | Path, card: dict):
+    def __init__(self, weights: str | Path, card: dict, probe: Probe | None = None):
         """Load a whole `.keras` model; whatever does not fit raises."""
         self.model = load(weights)
         self.model.layers[-1].activation = keras.activations.linear  # logits: temperature comes before softmax
+        self.probe, last = probe, self.model.layers[-1]
+        self.seen = keras.Model(self.model.input, [last.output, last.input])  # dropout before it does nothing here
         signature = [tf.TensorSpec((None, None, None, 3), tf.uint8)]  # one graph for every size of batch
-        self.answer = tf.function(lambda batch: self.model(batch, training=False), input_signature=signature)
+        self.answer = tf.function(lambda batch: self.seen(batch, training=False), input_signature=signature)
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """uint8 RGB (N, height, width, 3) -> logits, float32 (N, 5)."""
-        return self.answer(tf.constant(batch)).numpy()
+        return self.with_features(batch)[0]
+
+    def with_is_shot(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The logits and, where there is a probe, is_shot, float32 (N,), of one pass."""
+        logits, features = self.with_features(batch)
+        return logits, self.probe and self.probe.is_shot(features)
+
+    def with_features(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The logits and what a probe sees: the mean of each channel of the last map, float32 (N, 1280)."""
+        logits, features = self.answer(tf.constant(batch))
+        return logits.numpy(), features.numpy()
 
     def heat(self, batch: np.ndarray, answer: int) -> np.ndarray:
         """What spoke for class number `answer`: uint8 RGB (N, height, width, 3) -> float32 (N, rows, columns), >= 0.

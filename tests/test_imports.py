@@ -12,6 +12,7 @@ STOREYS = (  # from the ground up
     {"labels", "files"},
     {"pictures"},
     {"video", "dataset", "cards"},
+    {"probe"},
     {"classifier", *FRAMEWORKS},
     {""},  # the package's own names
     {"heatmap", "report"},
@@ -69,7 +70,7 @@ def test_films_are_read_in_one_room_and_each_framework_in_its_own(file):
 
 
 def test_a_picture_is_classified_without_what_films_tables_and_training_need():
-    for name in ("__init__", "labels", "files", "pictures", "cards", "classifier", "onnx", "__main__"):
+    for name in ("__init__", "labels", "files", "pictures", "cards", "probe", "classifier", "onnx", "__main__"):
         outside = {module.split(".")[0] for module, at_once in imports(PACKAGE / f"{name}.py") if at_once}
         assert not outside & {"av", "cv2", "pandas", "matplotlib", "sklearn", "scipy", "torch", "tensorflow", "keras"}
 

@@ -1,7 +1,8 @@
 """Weights -> ONNX files that need no framework, each with its card: what `make export` does.
 
 The graph takes resized RGB as it is, `frames`, uint8 (N, height, width, 3), and gives calibrated `probabilities`,
-float32 (N, 5): scaling, mean, std, temperature and softmax are inside. Class order, input size, temperature and the
+float32 (N, 5): scaling, mean, std, temperature and softmax are inside. Where there is a probe beside the weights it
+gives `is_shot` too, float32 (N,). Class order, input size, temperature and the
 sha256 of the weights are in its metadata. A file is written only if it answers as its framework does.
 """
 
@@ -31,7 +32,8 @@ OPSET = 18  # read by ONNX Runtime 1.14 and later
 def export(weights: Path, count: int = 200) -> tuple[Path, float]:
     """Write the .onnx file and its card beside `weights`; returns its path and the largest difference in the check.
 
-    The check: probabilities of `count` pictures of varied size within TOLERANCE of the framework's, all labels equal.
+    The check: probabilities, and is_shot where there is a probe, of `count` pictures of varied size within TOLERANCE
+    of the framework's, all labels equal.
     Raises ValueError when it fails; nothing is written then.
     """
     framework = choose_framework(weights)
@@ -40,6 +42,8 @@ def export(weights: Path, count: int = 200) -> tuple[Path, float]:
     classifier = load_classifier(framework, weights)
     card = {name: value for name, value in classifier.card.items() if name not in ("mean", "std")}
     card |= {"input": "frames: uint8 RGB (N, height, width, 3)", "output": "probabilities: calibrated, float32 (N, 5)"}
+    if classifier.network.probe:
+        card["output"] += "; is_shot: float32 (N,), below 0.5 where there is no shot"
     card |= {"exported from": weights.name, "sha256 of the weights": card["sha256"]}
     about = {name: card[name] for name in ("network", "height", "width", "temperature", "sha256 of the weights")}
     about["classes"] = ",".join(LABELS)
@@ -48,12 +52,17 @@ def export(weights: Path, count: int = 200) -> tuple[Path, float]:
         part = Path(folder) / target.name
         GRAPHS[framework](classifier, part)
         model = onnx.load(part)
+        outputs = sorted(model.graph.output, key=lambda end: end.name != "probabilities")  # tf2onnx sorts by name
+        del model.graph.output[:]
+        model.graph.output.extend(outputs)
         onnx.helper.set_model_props(model, {name: str(value) for name, value in about.items()})
         onnx.save(model, part)
         write_card(part, card)
-        expected, found = (one.predict_proba(pictures(count)) for one in (classifier, load_classifier("onnx", part)))
+        both = (one.predict_arrays(pictures(count)) for one in (classifier, load_classifier("onnx", part)))
+        expected, found = (np.column_stack([proba, np.nan_to_num(is_shot, nan=-1)]) for proba, is_shot in both)
         difference = float(np.abs(expected - found).max())
-        other = int((expected.argmax(axis=1) != found.argmax(axis=1)).sum())
+        labels = [values[:, : len(LABELS)].argmax(axis=1) for values in (expected, found)]
+        other = int((labels[0] != labels[1]).sum())
         if not difference <= TOLERANCE or other:
             raise ValueError(f"{target}: differs from {weights.name} by {difference:.1e}, {other} labels; not written")
         for made, place in ((part, target), (card_path(part), card_path(target))):
@@ -73,18 +82,21 @@ def pictures(count: int) -> Iterator[np.ndarray]:
 def pytorch_graph(classifier: Classifier, path: Path) -> None:
     import torch
 
-    from shot_types.pytorch import to_input
+    from shot_types.pytorch import WithFeatures, to_input
 
-    network, card = classifier.network.network, classifier.card
+    probe, card = classifier.network.probe, classifier.card
+    outputs = ["probabilities", "is_shot"] if probe else ["probabilities"]
 
     class Whole(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.network = network
+            self.network = WithFeatures(classifier.network.network)
 
         def forward(self, frames):
-            logits = self.network(to_input(frames, classifier.network.mean, classifier.network.std))
-            return (logits / card["temperature"]).softmax(1)
+            x = to_input(frames, classifier.network.mean, classifier.network.std)
+            logits, features = self.network(x)
+            proba = (logits / card["temperature"]).softmax(1)
+            return (proba, torch.sigmoid(features @ torch.from_numpy(probe.weight) + probe.bias)) if probe else proba
 
     example = torch.zeros(2, card["height"], card["width"], 3, dtype=torch.uint8)
     with warnings.catch_warnings():
@@ -95,8 +107,8 @@ def pytorch_graph(classifier: Classifier, path: Path) -> None:
             (example,),
             path,
             input_names=["frames"],
-            output_names=["probabilities"],
-            dynamic_axes={"frames": {0: "N"}, "probabilities": {0: "N"}},
+            output_names=outputs,
+            dynamic_axes={name: {0: "N"} for name in ("frames", *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -107,14 +119,19 @@ def tensorflow_graph(classifier: Classifier, path: Path) -> None:
     import tensorflow as tf
     import tf2onnx
 
-    model, card = classifier.network.model, classifier.card
-    for layer in model.layers:
+    network, card = classifier.network, classifier.card
+    seen, probe = network.seen, network.probe
+    for layer in network.model.layers:
         if isinstance(layer, keras.layers.Normalization):  # tensors of its own would become inputs of the graph
             layer.mean, layer.variance = np.array(layer.mean), np.array(layer.variance)
 
     @tf.function(input_signature=[tf.TensorSpec((None, card["height"], card["width"], 3), tf.uint8, name="frames")])
     def whole(frames):
-        return {"probabilities": tf.nn.softmax(model(frames, training=False) / card["temperature"])}
+        logits, features = seen(frames, training=False)
+        answers = {"probabilities": tf.nn.softmax(logits / card["temperature"])}
+        if probe:
+            answers["is_shot"] = tf.sigmoid(tf.linalg.matvec(features, probe.weight) + probe.bias)
+        return answers
 
     tf2onnx.convert.from_function(whole, whole.input_signature, opset=OPSET, output_path=str(path))
 
