@@ -1,10 +1,8 @@
 """A probe is fitted, its line set, counted; made titles; what a data set must have."""
 
-import warnings
-
 import numpy as np
 import pytest
-from conftest import ROOT, textured
+from conftest import textured
 
 from shot_types import WeightsError, load_classifier
 from shot_types.cards import read_card, write_card
@@ -83,10 +81,3 @@ def test_a_probe_of_other_weights_and_a_damaged_one(tmp_path, pytorch_weights):
         probe_path(path).write_text(damaged)
         with pytest.raises(WeightsError, match=r"own_probe\.json: "):
             read_probe(path)
-
-
-@pytest.mark.parametrize("name", ["mobilenet_v3_large.pt", "efficientnet_b0.keras"])
-def test_shipped_probes_are_those_of_the_shipped_weights(name):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert read_probe(ROOT / "models" / name)
