@@ -173,7 +173,7 @@ def film(args: argparse.Namespace) -> int:
 
     films = list(dict.fromkeys(map(Path, _gather(args.films, many.list_films))))
     classifier = load_classifier(args.framework, args.weights)
-    tables, failed = [], []
+    tables, summaries, failed = [], [], []
     for path in films:
         try:
             table = film.analyze(path, classifier, args.out, detector=args.detector, min_shot=args.min_shot)
@@ -185,7 +185,7 @@ def film(args: argparse.Namespace) -> int:
         tables.append(table)
         columns = ["shot", "start", "end", "seconds", "kind", "label", "confidence", "agreement", "check"]
         print(table[columns].to_string(index=False, na_rep="", float_format="%.2f"))
-        figures = report.summary(table)
+        summaries.append(figures := report.summary(table))
         length = f", {figures['ASL']:.2f} seconds on average" if figures["shots"] else ""
         print(f"shots: {figures['shots']:.0f}{length}; in {args.out}:")
         print(", ".join(_line(file.name) for file in files))
@@ -194,7 +194,7 @@ def film(args: argparse.Namespace) -> int:
         print(rows.rename(index=_line).to_string(na_rep="", float_format="%.2f"))
         print(", ".join(_line(file.name) for file in files))
     if len(films) > 1:
-        shots, minutes = (sum(report.summary(table)[name] for table in tables) for name in ("shots", "minutes"))
+        shots, minutes = (sum(figures[name] for figures in summaries) for name in ("shots", "minutes"))
         done = f"films: {len(tables)}, with {shots:.0f} shots in {minutes:.1f} minutes"
         print(done + (f"; {len(failed)} failed: {_line(', '.join(failed))}" if failed else ""))
     return 1 if failed else 0
@@ -234,8 +234,8 @@ def _parser() -> argparse.ArgumentParser:
         help="the shots of a film and their scale",
         description="Find the shots of each film and their scale; write table, figures, contact sheet, web page and"
         " files for editing programs, players and annotation tools (EDL, OTIO, XML, WebVTT, ELAN). Several films end"
-        " with a comparison. Stopped work goes on at the next call. To correct the"
-        " result, change labels in the CSV file and call again: everything else follows it.",
+        " with a comparison. Stopped work goes on at the next call. To correct the result, change labels, kinds or cuts"
+        " in the CSV file or on the web page and call again: everything else follows.",
         epilog=STATUS,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -33,7 +33,7 @@ from ..pictures import MIN_SIDE, FrameError, Trimmed, check_file, trim_bars
 from ..video import Frame, Video, key_frames, read_video_frame
 from .bars import Bars, Box, runs
 from .shot import columns, is_dark, is_flat
-from .table import printable, save, timecode
+from .table import printable, save, timecode_at
 from .work import Work, identity, own_name
 
 DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
@@ -97,8 +97,7 @@ def analyze(
             seconds = {name: round(value, 3) for name, value in run.seconds.items()}
             versions = {module.__name__: module.__version__ for module in (scenedetect, np, pd)}
             versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
-            attrs = {"rate": run.rate, "drop_frame": run.drop_frame, "start_frame": run.start_frame}
-            attrs |= {"media": str(media), "audio_channels": video.audio_channels, "note": run.note}
+            attrs = {**run.clock, "media": str(media), "audio_channels": video.audio_channels, "note": run.note}
             attrs |= {"bars": runs(work.rows)}
             return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
 
@@ -106,22 +105,23 @@ def analyze(
 def _with_thumbnails(table: pd.DataFrame, path: Path, work: Work) -> pd.DataFrame:
     """The same table, saved with a picture of each shot that a person cut off from another."""
     new = table[table["thumbnail"] == ""]
+    if len(new):
+        work.shots.mkdir(exist_ok=True)
     for row in new.itertuples():
         with contextlib.suppress(FrameError):  # of a damaged place there is none
             picture = trim_bars(read_video_frame(path, (row.start_seconds + row.end_seconds) / 2))
-            table.loc[row.Index, "thumbnail"] = _write_thumbnail(picture, work.shots, f"at_{row.start_seconds:.3f}.jpg")
+            file = work.shots / f"at_{row.start_seconds:.3f}.jpg"
+            _write_thumbnail(picture, file)
+            table.loc[row.Index, "thumbnail"] = f"{work.shots.name}/{file.name}"
     if (table["thumbnail"][new.index] != "").any():
         save(table, work.csv)
     return table
 
 
-def _write_thumbnail(rgb: np.ndarray, folder: Path, name: str) -> str:
-    """Its name, with that of the folder."""
-    folder.mkdir(exist_ok=True)
+def _write_thumbnail(rgb: np.ndarray, path: Path) -> None:
     thumbnail = Image.fromarray(rgb)
     thumbnail.thumbnail((4 * THUMBNAIL, THUMBNAIL))
-    thumbnail.save(folder / name, quality=85)
-    return f"{folder.name}/{name}"
+    thumbnail.save(path, quality=85)
 
 
 def _detector(name: str, options: dict):
@@ -188,6 +188,7 @@ class _Pass:
             tag = video.timecode if self.drop_frame else video.timecode.replace(";", ":")  # such a rate drops nothing
             self.start_frame = int(RationalTime.from_timecode(tag, self.rate).value)
             self.drop_frame = self.drop_frame and ";" in tag
+        self.clock = {"rate": self.rate, "drop_frame": self.drop_frame, "start_frame": self.start_frame}
         with self._clock("decoding"):
             self.bars = Bars(key_frames(video.path, MIN_HEIGHT))
 
@@ -280,7 +281,8 @@ class _Pass:
         if bars:
             samples, seen = ([_Sample(time, bars.trim(rgb)) for time, rgb in kept] for kept in (samples, seen))
             seen = _telling(seen)
-        row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
+        row = {"shot": number, "start": timecode_at(start / MICRO, self.clock)}
+        row["end"] = timecode_at(end / MICRO, self.clock)
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
         row |= {"kind": "empty", "label": "", "confidence": None, **dict.fromkeys(SCALE)}
         row |= {"is_shot": None, "frames": len(seen), "agreement": None, "check": 0, "why": "", "corrected": 0}
@@ -293,7 +295,7 @@ class _Pass:
         if samples:
             middle = min(seen or samples, key=lambda sample: abs(2 * sample.time - start - end))
             row["thumbnail"] = f"{number:04d}.jpg"
-            _write_thumbnail(middle.rgb, folder, row["thumbnail"])
+            _write_thumbnail(middle.rgb, folder / row["thumbnail"])
         return row
 
     def _answers(self, pictures: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -302,9 +304,6 @@ class _Pass:
             return self.classifier.predict_arrays(pictures)
         proba = self.classifier.predict_proba(pictures)
         return proba, np.full(len(proba), np.nan)
-
-    def _timecode(self, time: int) -> str:
-        return timecode(self.start_frame + round(time / MICRO * self.rate), self.rate, self.drop_frame)
 
 
 def _telling(samples: list[_Sample]) -> list[_Sample]:

@@ -28,10 +28,6 @@ DAY = 24 * 3600  # seconds, after which timecode begins again
 NEAR = 0.6  # frames: cuts that are written less precisely are still the same
 
 
-class _WrongLineError(ValueError):
-    """What is wrong with a row: "line 5: ..."."""
-
-
 def apply(lines: Iterable[tuple[int, dict]], shots: list[dict], attrs: dict) -> list[dict]:
     """The rows as they are to be after what a person did to `lines`: the number of a line, and its cells.
 
@@ -48,9 +44,7 @@ def apply(lines: Iterable[tuple[int, dict]], shots: list[dict], attrs: dict) -> 
         row = _timed(line, row, old, shots, attrs)
         whole = old and (row["start_seconds"], row["end_seconds"]) == (old["start_seconds"], old["end_seconds"])
         if whole and row["shot"] in taken:
-            raise _WrongLineError(
-                f"line {line}: shot {old['shot']} is in line {taken[row['shot']]} already; remove one"
-            )
+            raise ValueError(f"line {line}: shot {old['shot']} is in line {taken[row['shot']]} already; remove one")
         if whole:
             taken[row["shot"]] = line
         rows.append((line, row, old))
@@ -71,14 +65,14 @@ def _read(line: int, cells: dict) -> dict:
     for name in NUMBERS:
         row[name] = number = _number(cells[name])
         if number is None and cells[name].strip():
-            raise _WrongLineError(f"line {line}: {name} is {cells[name]!r}, which is no number")
+            raise ValueError(f"line {line}: {name} is {cells[name]!r}, which is no number")
     if row["check"] not in (0, 1, None):
-        raise _WrongLineError(f"line {line}: check is {row['check']}; use 1 or 0")
+        raise ValueError(f"line {line}: check is {row['check']}; use 1 or 0")
     row["label"], row["kind"] = row["label"].strip().upper(), row["kind"].strip().lower()
     if row["label"] not in (*SCALE, ""):
-        raise _WrongLineError(f"line {line}: label is {row['label']!r}; use {', '.join(SCALE)} or nothing")
+        raise ValueError(f"line {line}: label is {row['label']!r}; use {', '.join(SCALE)} or nothing")
     if row["kind"] not in (*KINDS, ""):
-        raise _WrongLineError(f"line {line}: kind is {row['kind']!r}; use {', '.join(KINDS)}")
+        raise ValueError(f"line {line}: kind is {row['kind']!r}; use {', '.join(KINDS)}")
     return row
 
 
@@ -95,22 +89,20 @@ def _timed(line: int, row: dict, old: dict | None, shots: list[dict], attrs: dic
         if text:
             by_code = _seconds(line, code, text, attrs)
             if time is not None and abs(time - by_code) > max(NEAR / attrs["rate"], 0.51 * _unit(number)):
-                raise _WrongLineError(f"line {line}: {name} is {number} and {code} is {text}; change one of them alone")
+                raise ValueError(f"line {line}: {name} is {number} and {code} is {text}; change one of them alone")
             time = by_code if time is None or _unit(number) > 0.5 / attrs["rate"] else time
         if time is None and old is None:
-            raise _WrongLineError(
-                f"line {line}: a new row without {name}; write the seconds, or the timecode in {code}"
-            )
+            raise ValueError(f"line {line}: a new row without {name}; write the seconds, or the timecode in {code}")
         said[name] = old[name] if time is None else _cut_near(time, shots, attrs["rate"])
     length = said["end_seconds"] - said["start_seconds"]
     if length <= 0:
-        raise _WrongLineError(
+        raise ValueError(
             f"line {line}: a shot from {said['start_seconds']:.2f} to {said['end_seconds']:.2f} seconds; it has to end"
             " after its start"
         )
     seconds = row["seconds"]
     if seconds is not None and not _shows(seconds, length) and not (old and _shows(seconds, old["seconds"])):
-        raise _WrongLineError(
+        raise ValueError(
             f"line {line}: seconds is {seconds}, and from start to end it is {length:.2f}; change start or end"
         )
     return row | said
@@ -123,7 +115,7 @@ def _seconds(line: int, name: str, text: str, attrs: dict) -> float:
     try:
         frame = RationalTime.from_timecode(text if drop else text.replace(";", ":"), rate).value
     except ValueError as error:
-        raise _WrongLineError(f"line {line}: {name} is {text!r}; write a timecode such as 00:01:02:03") from error
+        raise ValueError(f"line {line}: {name} is {text!r}; write a timecode such as 00:01:02:03") from error
     return round((frame - attrs["start_frame"]) % (DAY * round(rate)) / attrs["rate"], 6)
 
 
@@ -141,14 +133,14 @@ def _joined(rows: list[tuple[int, dict, dict | None]], shots: list[dict], rate: 
         before = first if end is None else end
         if (gap := row["start_seconds"] - before) and abs(gap) > NEAR / rate:
             where = "the film begins" if end is None else "the one before it ends"
-            raise _WrongLineError(
+            raise ValueError(
                 f"line {line}: starts at {row['start_seconds']:.2f} seconds, and {where} at {before:.2f}:"
                 f" {'a gap' if gap > 0 else 'they overlap'}; move one of the two, or put back the row that is missing"
             )
         row["start_seconds"], end = before, row["end_seconds"]
     line, row, _ = rows[-1]
     if abs(end - last) > NEAR / rate:
-        raise _WrongLineError(
+        raise ValueError(
             f"line {line}: the last shot ends at {end:.2f} seconds, and the film at {last:.2f}; move the end there, or"
             " put back the row that is missing"
         )
@@ -172,14 +164,12 @@ def _answered(line: int, row: dict, old: dict | None, shots: list[dict]) -> dict
         label = base["label"] if kind == "shot" else ""
     if kind != "shot" and label and label != base["label"]:
         if kind != base["kind"]:
-            raise _WrongLineError(
-                f"line {line}: a {kind} with the label {label}; empty the label, or write the kind shot"
-            )
+            raise ValueError(f"line {line}: a {kind} with the label {label}; empty the label, or write the kind shot")
         kind = "shot"  # who gives a label has seen one
     if kind == "shot" and not label:
         known = [name for name in SCALE if base[name] is not None]
         if base["kind"] == "shot" or not known:
-            raise _WrongLineError(
+            raise ValueError(
                 f"line {line}: a shot without label; use {', '.join(SCALE)}, or write title or empty as its kind"
             )
         label = max(known, key=base.get)
@@ -197,7 +187,7 @@ def _unchanged(line: int, row: dict, old: dict) -> None:
         else:
             same = None in (row[name], old[name]) or _shows(row[name], old[name])
         if not same:
-            raise _WrongLineError(
+            raise ValueError(
                 f"line {line}: {name} of shot {old['shot']} is {row[name]}, and the analysis wrote {old[name]}; change"
                 " labels, kinds, cuts and check only"
             )

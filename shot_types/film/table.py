@@ -18,10 +18,10 @@ Columns of a table:
 
 `attrs` of a table: `made_from` (film, weights, settings), `rate` (timecode frames/s), `drop_frame` (whether timecode
 is drop-frame), `start_frame` (number of the first one), `audio_channels` (of the film; 0 without sound), `analysed`
-(what the analysis said of the shots, from which corrections are told), `bars` (what was
-trimmed and when, see `bars.runs`), `media` (where the film lies; in the JSON file
-from the table's folder on), `note` (what went wrong on the way), `work_seconds` (where the time went), `versions`, and,
-once the table is in a file, `folder` and `name` (where it lies, and that file's name without its ending).
+(what the analysis said of the shots, from which corrections are told), `bars` (what was trimmed and when, see
+`bars.runs`), `media` (where the film lies; in the JSON file from the table's folder on), `note` (what went wrong on the
+way), `work_seconds` (where the time went), `versions`, and, once the table is in a file, `folder` and `name` (where it
+lies, and that file's name without its ending).
 """
 
 import contextlib
@@ -127,7 +127,7 @@ def load(path: str | Path) -> pd.DataFrame:
     table = table.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(COUNTS, int) | dict.fromkeys(TEXTS, "str"))
     table.attrs = record
     for name, seconds in zip(TIMECODES, TIMES, strict=False):
-        table[name] = [_shot_timecode(time, record) for time in table[seconds]]
+        table[name] = [timecode_at(time, record) for time in table[seconds]]
     changed = corrected(table)
     table["corrected"] = changed.astype(int)
     table["confidence"] = table[list(SCALE)].max(axis=1)  # a label may be the first one again
@@ -236,7 +236,8 @@ def thumbnail(table: pd.DataFrame, shot) -> Image.Image:
     return Image.new("RGB", (256, 144), "#888888")
 
 
-def _shot_timecode(seconds: float, attrs: dict) -> str:
+def timecode_at(seconds: float, attrs: dict) -> str:
+    """SMPTE timecode of a time in a film that has these `attrs` of a table: rate, start_frame, drop_frame."""
     return timecode(attrs["start_frame"] + round(seconds * attrs["rate"]), attrs["rate"], attrs["drop_frame"])
 
 

@@ -5,8 +5,8 @@ colours of markers, that for the former has FCPXML 1.8 and stops at 29.97 frames
 """
 
 import contextlib
-import os
 from fractions import Fraction
+from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import pandas as pd
@@ -160,8 +160,8 @@ def _seconds(time: Fraction) -> str:
 
 def _picture_size(table: pd.DataFrame) -> tuple[int, int] | None:
     """Height and width of the film in pixels; None where it is not there any more."""
-    path = media_path(table)
-    with contextlib.suppress(OSError, ValueError), Video(os.path.join(table.attrs.get("folder", ""), path)) as video:  # noqa: PTH118
+    path = Path(table.attrs.get("folder", ""), media_path(table))
+    with contextlib.suppress(OSError, ValueError), Video(path) as video:
         return video.shape
     return None
 
