@@ -3,7 +3,7 @@
     from shot_types import film, load_classifier
     table = film.analyze("film.mp4", load_classifier("pytorch"), out="analysis")
 
-The film is decoded once: every frame goes to PySceneDetect in small, a few of each shot go to the classifier, and
+The film is decoded once: every frame goes to the detector of cuts in small, a few of each shot to the classifier, and
 no more than the shot that is running is in memory. Finished shots are in a file at once: a second call goes on where
 the first was stopped; after the end it gives the table as it lies there, labels that a person corrected included.
 """
@@ -30,11 +30,13 @@ from tqdm import tqdm
 from ..labels import LABELS, SCALE
 from ..pictures import MIN_SIDE, FrameError, check_file, trim_bars
 from ..video import Frame, Video
+from .cuts import LOOK, VERSION, CutFinder, Event
 from .table import printable, timecode
 from .work import Work, identity, own_name
 
 DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
 CUT_WIDTH = 256  # pixels: to which PySceneDetect itself reduces a film
+PLANE_WIDTH = 128  # pixels, for `film.cuts`
 MIN_HEIGHT = 360  # pixels: larger films are reduced to this for the classifier, over twice what it looks at
 THUMBNAIL = 144  # pixels, height
 FLAT = 3.0  # grey levels: a frame that varies less is black leader, the end of a fade or one colour: it has no scale
@@ -59,8 +61,8 @@ def analyze(
     """Every shot of a film and its scale, one row each; `shot_types.film.table` describes columns and `attrs`.
 
     `classifier` has `card` and `predict_proba` as those of `load_classifier`. `options` go to the `detector`, one
-    of DETECTORS; no shot is shorter than `min_shot` seconds. Frames are taken `every` so many seconds; a shot with
-    more than `most` drops every other one and doubles the distance. `out` receives NAME.csv, NAME.json, the folder
+    of DETECTORS (`adaptive` is that of `film.cuts`, others are PySceneDetect's); no shot is shorter than `min_shot`
+    seconds. Frames are taken `every` so many seconds; a shot with more than `most` drops every other one and doubles the distance. `out` receives NAME.csv, NAME.json, the folder
     NAME_shots and, while the work goes on, NAME.part and NAME.part_shots. `name` is that of the film, unless given;
     where another film's results or files that no analysis wrote have it, a number is added, and a line on the error
     stream says so. A film is known by its content, wherever it lies. `progress`: a bar, or None for one on terminals
@@ -79,6 +81,8 @@ def analyze(
     weights = {key: classifier.card.get(key) for key in ("network", "sha256", "temperature", "unsure below")}
     made_from = {**identity(path), "weights": weights, "detector": detector}
     made_from |= {"options": options, "every": every, "most": most}
+    if detector == "adaptive":
+        made_from["cuts"] = VERSION
     if name is None and (name := own_name(Path(out), path, made_from)) != path.stem:
         note = f"note: {path}: another film has its name in {out}, or other files; its results are {name}.csv ..."
         tqdm.write(printable(note), file=sys.stderr)
@@ -101,11 +105,11 @@ def analyze(
 
 
 def _detector(name: str, options: dict):
-    """PySceneDetect's detector of that name; ValueError if there is none, or if it does not know an option."""
+    """The detector of that name; ValueError if there is none, or if it does not know an option."""
     if name not in DETECTORS:
         raise ValueError(f"detector {name!r} is unknown; use one of {', '.join(DETECTORS)}")
     try:
-        return getattr(scenedetect, DETECTORS[name])(**options)
+        return CutFinder(**options) if name == "adaptive" else getattr(scenedetect, DETECTORS[name])(**options)
     except TypeError as error:
         raise ValueError(f"options of the {name} detector: {error}; see PySceneDetect's documentation") from error
 
@@ -177,18 +181,20 @@ class _Pass:
         `taken`: when the shot after it had been looked at by then, and `damaged`: seconds of damaged frames up to then,
         for a run that goes on from there.
         """
-        # Decoding starts one shot earlier, so that the detector knows at the first cut what it knew the last time.
-        since, start = (round(done[-1][key] * MICRO) for key in ("start_seconds", "end_seconds")) if done else (0, 0)
+        # Decoding starts a shot earlier, so that the detector knows at the first cut what it knew the last time.
+        start = round(done[-1]["end_seconds"] * MICRO) if done else 0
+        starts = [round(row["start_seconds"] * MICRO) for row in done]
+        since = max((time for time in starts if time <= start - LOOK * MICRO), default=0)
         number, samples = len(done), _Samples(self.every, self.most, done[-1]["taken"] if done else [], start)
         self.damaged = {second for row in done for second in row.get("damaged", [])}
         for now, frame in self._frames(since):
-            cuts = [time for time in self._cuts(now, frame) if time > start]
+            cuts = [(time, kind) for time, kind in self._cuts(now, frame) if time > start]
             if frame and samples.due(now, bool(cuts)):
                 with self._clock("classifying"):
                     samples.add(_Sample(now, self.video.picture(frame, MIN_HEIGHT)))
-            for cut in cuts:
+            for cut, kind in cuts:
                 number += 1
-                row = self._row(number, start, cut, samples.end(cut), folder)
+                row = self._row(number, start, cut, samples.end(cut), folder, kind)
                 start = cut
                 damaged = [second for second in self.video.damaged if second not in self.damaged]
                 self.damaged.update(damaged)
@@ -233,19 +239,26 @@ class _Pass:
             self.note = f"{self.video.path}: {'; '.join(said)}"
             tqdm.write(printable(f"note: {self.note}"), file=sys.stderr)
 
-    def _cuts(self, now: int, frame: Frame | None) -> list[int]:
-        """When shots end, as far as the detector says it at this frame; at the end of the film, that as well."""
+    def _cuts(self, now: int, frame: Frame | None) -> list[tuple[int, str]]:
+        """When rows end and their kind, as far as the detector says it at this frame; at the film's end, that too."""
         with self._clock("cut detection"):
-            at = FrameTimecode(Timecode(now, Fraction(1, MICRO)), fps=self.rate)
-            small = None if frame is None else self.video.small(frame, CUT_WIDTH)
-            found = self.finder.post_process(at) if small is None else self.finder.process_frame(at, small)
-        return [round(cut.seconds * MICRO) for cut in found] + ([] if frame else [now])
+            if isinstance(self.finder, CutFinder):
+                events = self.finder.add(now, self.video.planes(frame, PLANE_WIDTH)) if frame else self.finder.end()
+                found = [row for event in events for row in _ends(event)]
+            else:
+                at = FrameTimecode(Timecode(now, Fraction(1, MICRO)), fps=self.rate)
+                small = None if frame is None else self.video.small(frame, CUT_WIDTH)
+                cuts = self.finder.post_process(at) if small is None else self.finder.process_frame(at, small)
+                found = [(round(cut.seconds * MICRO), "shot") for cut in cuts]
+        return found + ([] if frame else [(now, "shot")])
 
-    def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path) -> dict:
-        """The row of a shot; what nothing is known of is empty there."""
+    def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path, kind: str) -> dict:
+        """The row of a shot; what nothing is known of is empty there. Of a transition, no frame is classified."""
         seen = [sample for sample in samples if min(sample.rgb.shape[:2]) >= MIN_SIDE]  # sizes may change
         seen = [sample for sample in seen if sample.rgb[::4, ::4].std(axis=(0, 1)).max() >= FLAT]
-        seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
+        seen = (
+            [] if kind == "transition" else seen[1:] or seen
+        )  # the first may lie in a dissolve or a fade: it is for shots that have no other
         row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
         row |= {"label": "", "confidence": None, **dict.fromkeys(SCALE), "frames": len(seen), "agreement": None}
@@ -264,6 +277,13 @@ class _Pass:
 
     def _timecode(self, time: int) -> str:
         return timecode(self.start_frame + round(time / MICRO * self.rate), self.rate, self.drop_frame)
+
+
+def _ends(event: Event) -> list[tuple[int, str]]:
+    """When rows end by an event of the detector, and what they are: "shot" or "transition"."""
+    if event.kind == "doubt":
+        return []
+    return [(event.start, "shot"), (event.end, "transition")] if event.kind == "transition" else [(event.end, "shot")]
 
 
 def _scale(proba: np.ndarray) -> dict:
