@@ -361,7 +361,7 @@ class Video(contextlib.AbstractContextManager):
         width = width // 2 * 2
         height = max(2, round(width * self.shape[0] / self.shape[1] / 2) * 2)
         with self._named_errors():
-            small = frame.reformat(width, height, "yuv420p", interpolation="AREA").to_ndarray()
+            small = frame.reformat(width, height, "yuv420p", interpolation="FAST_BILINEAR").to_ndarray()
         u, v = small[height:].reshape(2, height // 2, width // 2)
         return Planes(small[:height], u, v)
 

@@ -62,11 +62,11 @@ def analyze(
 
     `classifier` has `card` and `predict_proba` as those of `load_classifier`. `options` go to the `detector`, one
     of DETECTORS (`adaptive` is that of `film.cuts`, others are PySceneDetect's); no shot is shorter than `min_shot`
-    seconds. Frames are taken `every` so many seconds; a shot with more than `most` drops every other one and doubles the distance. `out` receives NAME.csv, NAME.json, the folder
-    NAME_shots and, while the work goes on, NAME.part and NAME.part_shots. `name` is that of the film, unless given;
-    where another film's results or files that no analysis wrote have it, a number is added, and a line on the error
-    stream says so. A film is known by its content, wherever it lies. `progress`: a bar, or None for one on terminals
-    only.
+    seconds. Frames are taken `every` so many seconds; a shot with more than `most` drops every other one and doubles
+    the distance. `out` receives NAME.csv, NAME.json, the folder NAME_shots and, while the work goes on, NAME.part and
+    NAME.part_shots. `name` is that of the film, unless given; where another film's results or files that no analysis
+    wrote have it, a number is added, and a line on the error stream says so. A film is known by its content, wherever
+    it lies. `progress`: a bar, or None for one on terminals only.
 
     Raises FileNotFoundError, FrameError or ValueError, naming the file; also where the table of other weights or
     settings has what a person entered, which stays, where another run is at work on the same film in `out`,
@@ -256,9 +256,8 @@ class _Pass:
         """The row of a shot; what nothing is known of is empty there. Of a transition, no frame is classified."""
         seen = [sample for sample in samples if min(sample.rgb.shape[:2]) >= MIN_SIDE]  # sizes may change
         seen = [sample for sample in seen if sample.rgb[::4, ::4].std(axis=(0, 1)).max() >= FLAT]
-        seen = (
-            [] if kind == "transition" else seen[1:] or seen
-        )  # the first may lie in a dissolve or a fade: it is for shots that have no other
+        seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
+        seen = [] if kind == "transition" else seen
         row = {"shot": number, "start": self._timecode(start), "end": self._timecode(end)}
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
         row |= {"label": "", "confidence": None, **dict.fromkeys(SCALE), "frames": len(seen), "agreement": None}

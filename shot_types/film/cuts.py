@@ -20,8 +20,9 @@ MICRO = 1_000_000  # times are whole microseconds
 VERSION = 1  # of the rules and their numbers: results of another version are not mixed with these
 CHROMA = 4  # weight of the two chroma planes: their values vary about a quarter as much as luma's
 UNDONE = 0.4  # of a change: where the picture comes as near again to what was before, it was a flash
-FLAT = 2.0  # grey levels, standard deviation: a frame that varies less is black, white or one colour
-SETTLING = (1.5, 0.5)  # so many shortest shots after a cut, a change below so much of the cut's is its flash that ends
+FLAT = 1.5  # grey levels, standard deviation: a frame that varies less is black, white or one colour
+MINOR = 0.5  # of a cut's change: one below that, so near to it, belongs to it, as where a flash ends or begins
+NEAR = 1.5  # shortest shots: so long after a cut a minor change belongs to it; before it, one
 DOUBTFUL = 0.75  # of both thresholds: what reaches it, but not the thresholds, is perhaps a cut that is missed
 GRID = (32, 18)  # cells (width, height), in which dissolves are looked for: motion within a cell does not matter
 WINDOWS = (0.5, 1.0, 1.5, 2.0)  # seconds: dissolves are looked for in
@@ -80,7 +81,8 @@ class CutFinder:
         self.seen.append(_Seen(time, planes, _grid(planes), score, flat))
         if self.last is None:
             self.last = time
-        return self._decide(time - self.shortest, self.width)
+        known = self.seen[max(0, len(self.seen) - 1 - self.width)].time
+        return self._decide(known - self.shortest, self.width)
 
     def end(self) -> list[Event]:
         """What is still open at the end of the film; of its last frames, too few to tell, nothing is said."""
@@ -107,12 +109,13 @@ class CutFinder:
         jump = min(strength / self.ratio, now.score / self.least)
         from_black, since = before.flat and not now.flat, now.time - self.last
         early = since < self.shortest
-        settling = since < SETTLING[0] * self.shortest and now.score < SETTLING[1] * self.change
-        if jump >= 1 and not settling and (not early or (from_black and not self.last)) and not self._undone(i):
+        minor = since < NEAR * self.shortest and now.score < MINOR * self.change
+        in_time = not early or (from_black and not self.last)  # black at the beginning may be shorter
+        if jump >= 1 and in_time and not (minor or self._undone(i) or self._before_larger(i)):
             return Event("cut", now.time, now.time, strength)
         if self._turns_flat(i) and (not early or (from_black and jump < 1)) and not self._undone(i):
             return Event("fade", now.time, now.time, strength)
-        if early or settling:
+        if early or minor:
             return None
         if DOUBTFUL <= jump < 1 and not self._undone(i):
             return Event("doubt", now.time, now.time, strength)
@@ -126,6 +129,15 @@ class CutFinder:
 
     def _beside(self, i: int, width: int) -> list[int]:
         return [k for k in range(max(1, i - width), min(len(self.seen), i + width + 1)) if k != i]
+
+    def _before_larger(self, i: int) -> bool:
+        """Whether a cut follows, within the length of a shot, whose change makes that at frame i a minor one."""
+        k = i + 1
+        while k < len(self.seen) and self.seen[k].time - self.seen[i].time < self.shortest:
+            if MINOR * self.seen[k].score > self.seen[i].score and self._stands_out(k) >= self.ratio:
+                return True
+            k += 1
+        return False
 
     def _undone(self, i: int) -> bool:
         """Whether the change at frame i begins or ends a flash: what was before is back within a shot's length."""
