@@ -28,7 +28,7 @@ GRID = (32, 18)  # cells (width, height), in which dissolves are looked for: mot
 WINDOWS = (0.5, 1.0, 1.5, 2.0)  # seconds: dissolves are looked for in
 LOOK = max(WINDOWS)
 DIFFERENT = 0.5  # correlation of luma, up to which both ends of a dissolve are different pictures; else it is light
-OFF_LINE = 0.3  # of the change: so far may a frame of a dissolve lie from a mixture of both ends
+OFF_LINE = 0.35  # of the change: so far may a frame of a dissolve lie from a mixture of both ends
 STEP = 0.34  # of the change: from one frame to the next; a dissolve takes four frames or more
 PLATEAU = 0.1  # of the change: what is mixed less is not yet, or no more, part of the dissolve
 
@@ -142,8 +142,8 @@ class CutFinder:
     def _undone(self, i: int) -> bool:
         """Whether the change at frame i begins or ends a flash: what was before is back within a shot's length."""
         seen, limit = self.seen, UNDONE * self.seen[i].score
-        if seen[i].flat or seen[i - 1].flat:  # black leaves no glow: after it, another shot is soon as near as that
-            limit = min(limit, self.least)
+        if seen[i].flat or seen[i - 1].flat:  # black leaves no glow, and beside it many pictures are alike
+            limit /= 2
         k = i + 1
         while k < len(seen) and seen[k].time - seen[i].time < self.shortest:
             if _distance(seen[i - 1].planes, seen[k].planes) <= limit:
@@ -159,7 +159,7 @@ class CutFinder:
     def _turns_flat(self, i: int) -> bool:
         """Whether the film goes to one colour or comes from it at frame i, for the length of a shot at least."""
         seen, flat = self.seen, self.seen[i].flat
-        if flat == seen[i - 1].flat:
+        if flat == seen[i - 1].flat or flat == seen[max(0, i - 1 - self.width)].flat:  # a glimpse of it is a flash
             return False
         k = i + 1
         while k < len(seen) and seen[k].time - seen[i].time < self.shortest:
@@ -179,7 +179,7 @@ class CutFinder:
             held = max(2, (i - first) // 8)
             changes = ((first, i), (first, first + held), (i - held, i))
             whole, *ends = (cv2.norm(self.seen[a].grid, self.seen[b].grid, cv2.NORM_L1) for a, b in changes)
-            if whole < self.least * start.grid.size or max(ends) > 0.3 * whole:
+            if whole < self.least * start.grid.size / 2 or max(ends) > 0.3 * whole:
                 continue
             span = _mixture(np.stack([self.seen[k].grid for k in range(first, i + 1)]), held)
             if span:
