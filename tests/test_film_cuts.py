@@ -15,9 +15,9 @@ BLACK = np.zeros((72, 128, 3), np.uint8)
 
 
 def planes(rgb):
-    yuv = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
-    u, v = yuv[72:].reshape(2, 36, 64)
-    return Planes(yuv[:72], u, v)
+    yuv = cv2.cvtColor(cv2.resize(rgb, (256, 144)), cv2.COLOR_RGB2YUV_I420)
+    u, v = yuv[144:].reshape(2, 72, 128)
+    return Planes(yuv[:144], u, v)
 
 
 def events(frames, first=0, **options):

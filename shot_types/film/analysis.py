@@ -36,7 +36,7 @@ from .work import Work, identity, own_name
 
 DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
 CUT_WIDTH = 256  # pixels: to which PySceneDetect itself reduces a film
-PLANE_WIDTH = 128  # pixels, for `film.cuts`
+PLANE_WIDTH = 256  # pixels, for `film.cuts`
 MIN_HEIGHT = 360  # pixels: larger films are reduced to this for the classifier, over twice what it looks at
 THUMBNAIL = 144  # pixels, height
 FLAT = 3.0  # grey levels: a frame that varies less is black leader, the end of a fade or one colour: it has no scale
