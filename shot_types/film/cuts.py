@@ -3,8 +3,8 @@
 `CutFinder` sees every frame in small and answers at most two seconds late. Hard cuts are found by the rule of
 PySceneDetect's AdaptiveDetector, a change that stands out from those beside it; here on luma and chroma as they lie in
 the film, without a conversion to hue and saturation. Added are what that rule takes wrongly (flashes) or cannot see
-(fades, dissolves). What it knows reaches back to the last boundary and no further than LOOK seconds, so that a run
-that starts at a boundary finds the same ones after it.
+(fades, dissolves). What it knows reaches back to the last boundary or LOOK seconds: a run that starts at an earlier
+boundary finds the same ones from LOOK seconds after it.
 """
 
 from bisect import bisect_left
@@ -45,7 +45,7 @@ class Event(NamedTuple):
 class _Seen(NamedTuple):
     time: int
     planes: Planes
-    grid: np.ndarray  # float32 (height, width, 3) of GRID: luma and weighted chroma
+    grid: np.ndarray  # float32 (height, width, 3) of GRID: luma and chroma
     score: float
     flat: bool
 
@@ -53,7 +53,7 @@ class _Seen(NamedTuple):
 class CutFinder:
     """Boundaries in a stream of small frames; the options have names and meaning of PySceneDetect's AdaptiveDetector.
 
-    `min_scene_len`: seconds; no shot is shorter, except one of black or one colour at the beginning.
+    `min_scene_len`: seconds; no shot is shorter, except black (or one colour) at the beginning and before a fade in.
     `adaptive_threshold`: so many times the mean change of the `window_width` frames before and after is a cut, if it
     is `min_content_val` or more: mean absolute difference of luma, in grey levels, and CHROMA times those of chroma.
     """
