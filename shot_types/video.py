@@ -5,6 +5,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -28,6 +29,14 @@ RESUMED = {"flv", "mpegts", "ogg"}  # of which FFmpeg may leave the rest unread,
 
 Frame = av.VideoFrame
 """A decoded frame, as `Video.decode` gives them; `Video.picture` makes an array of it."""
+
+
+class Planes(NamedTuple):
+    """A frame in small, as films hold it: luma and chroma, uint8; 16 to 235, or 128 where there is no colour."""
+
+    y: np.ndarray  # (height, width)
+    u: np.ndarray  # half as high and wide
+    v: np.ndarray
 
 
 def read_video_frame(path: str | Path, seconds: float | None = None, frame: int | None = None) -> np.ndarray:
@@ -372,6 +381,15 @@ class Video(contextlib.AbstractContextManager):
         with self._named_errors():
             rgb = frame.to_ndarray(format="rgb24", **size, interpolation="AREA" if scale < 1 else None)
         return np.ascontiguousarray(_upright(rgb, frame))
+
+    def planes(self, frame: av.VideoFrame, width: int) -> Planes:
+        """As it lies in the file, one size for all frames, quickly made: luma of `width` pixels, chroma of half."""
+        width = width // 2 * 2
+        height = max(2, round(width * self.shape[0] / self.shape[1] / 2) * 2)
+        with self._named_errors():
+            small = frame.reformat(width, height, "yuv420p", interpolation="FAST_BILINEAR").to_ndarray()
+        u, v = small[height:].reshape(2, height // 2, width // 2)
+        return Planes(small[:height], u, v)
 
     def small(self, frame: av.VideoFrame, width: int) -> np.ndarray:
         """As it lies in the file, blue first, one size for all frames, quickly made: uint8 BGR (height, width, 3)."""

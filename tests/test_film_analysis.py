@@ -183,7 +183,7 @@ def test_black_leader_has_no_label_and_fades_do_not_count(tmp_path):
     table = film.analyze(write_video(tmp_path / "film.mp4", pictures), Brightness(), tmp_path)
     assert table["label"].tolist() == ["", "LS", ""] and table["frames"].tolist()[::2] == [0, 0]
     assert np.isnan(table["confidence"].iloc[0]) and table["agreement"].iloc[1] > 0.5
-    assert table["start_seconds"].tolist() == pytest.approx([0, 1.5, 4], abs=0.1)
+    assert table["start_seconds"].tolist() == pytest.approx([0, 1.5, 4], abs=0.2)
     assert film.load(tmp_path / "film.csv")["label"].tolist() == ["", "LS", ""]
 
 
@@ -328,7 +328,7 @@ def test_accuracy_of_the_parts(tmp_path):
     f1 = 2 * right / (len(hard) + right + false)
     middles = np.array([(start + end) // 2 for start, end in zip(starts, [*starts[1:], len(frames)], strict=True)])
     stills = classifier.predict([frames[middle] for middle in middles])
-    same = 0
+    table, same = table[table["label"] != ""], 0  # without dissolves, which are rows of their own
     for row in table.itertuples():  # where no cut was found in a dissolve, one shot holds two stills
         within = np.flatnonzero((middles / 24 >= row.start_seconds) & (middles / 24 < row.end_seconds))
         same += row.label in {stills[number].label for number in within}

@@ -15,8 +15,8 @@ def answers(*mixed):
     return proba / proba.sum(axis=1, keepdims=True)
 
 
-def judged(*mixed, is_shot=np.nan, dark=False, seconds=3.0, unsure_below=0.8):
-    return columns(answers(*mixed), np.full(len(mixed), is_shot), dark, seconds, unsure_below)
+def judged(*mixed, is_shot=np.nan, dark=False, doubt=False, seconds=3.0, unsure_below=0.8):
+    return columns(answers(*mixed), np.full(len(mixed), is_shot), dark, doubt, seconds, unsure_below)
 
 
 def test_the_mean_of_the_frames_is_the_answer():
@@ -45,6 +45,7 @@ def test_what_is_no_shot_has_no_label():
         ({"mixed": [1.5, 1.4, 1.5]}, "close call"),
         ({"mixed": [1, 3, 1, 3, 1], "unsure_below": 0.2}, "frames disagree"),
         ({"mixed": [2, 2, 2], "dark": True}, "dark"),
+        ({"mixed": [2, 2, 2], "doubt": True}, "cut missed?"),
         ({"mixed": [1.4], "seconds": 0.4}, "close call, near a cut"),
         ({"mixed": [2], "seconds": 0.4}, ""),
         ({"mixed": [2, 2, 2]}, ""),

@@ -3,10 +3,10 @@
     from shot_types import film, load_classifier
     table = film.analyze("film.mp4", load_classifier("pytorch"), out="analysis")
 
-A few key frames say which bars the film has. Then it is decoded once: every frame goes to PySceneDetect in small, a
-few of each shot go to the classifier, and no more than the shot that is running is in memory. Finished shots are in a
-file at once: a second call goes on where the first was stopped; after the end it gives the table as it lies there,
-with what a person corrected.
+A few key frames say which bars the film has. Then it is decoded once: every frame goes to the detector of cuts in
+small, a few of each shot go to the classifier, and no more than the shot that is running is in memory. Finished shots
+are in a file at once: a second call goes on where the first was stopped; after the end it gives the table as it lies
+there, with what a person corrected.
 """
 
 import contextlib
@@ -14,7 +14,6 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -25,19 +24,17 @@ import pandas as pd
 import scenedetect
 from opentimelineio.opentime import RationalTime
 from PIL import Image
-from scenedetect.common import FrameTimecode, Timecode
 from tqdm import tqdm
 
 from ..labels import SCALE
 from ..pictures import MIN_SIDE, FrameError, Trimmed, check_file, trim_bars
 from ..video import Frame, Video, key_frames, read_video_frame
 from .bars import Bars, Box, runs
+from .cuts import LOOK, VERSION, Event, finder_of
 from .shot import columns, is_dark, is_flat
 from .table import printable, save, timecode_at
 from .work import Work, identity, own_name
 
-DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
-CUT_WIDTH = 256  # pixels: to which PySceneDetect itself reduces a film
 MIN_HEIGHT = 360  # pixels: larger films are reduced to this for the classifier, over twice what it looks at
 THUMBNAIL = 144  # pixels, height
 MICRO = 1_000_000  # times are whole microseconds
@@ -61,12 +58,12 @@ def analyze(
     """Every shot of a film and its scale, one row each; `shot_types.film.table` describes columns and `attrs`.
 
     `classifier` has `card` and `predict_proba` as those of `load_classifier`. `options` go to the `detector`, one
-    of DETECTORS; no shot is shorter than `min_shot` seconds. Frames are taken `every` so many seconds; a shot with
-    more than `most` drops every other one and doubles the distance. `out` receives NAME.csv, NAME.json, the folder
-    NAME_shots and, while the work goes on, NAME.part and NAME.part_shots. `name` is that of the film, unless given;
-    where another film's results or files that no analysis wrote have it, a number is added, and a line on the error
-    stream says so. A film is known by its content, wherever it lies. `progress`: a bar, or None for one on terminals
-    only.
+    of DETECTORS (`adaptive` is `cuts.CutFinder`, others are PySceneDetect's); no shot is shorter than `min_shot`
+    seconds. Frames are taken `every` so many seconds; a shot with more than `most` drops every other one and doubles
+    the distance. `out` receives NAME.csv, NAME.json, the folder NAME_shots and, while the work goes on, NAME.part and
+    NAME.part_shots. `name` is that of the film, unless given; where another film's results or files that no analysis
+    wrote have it, a number is added, and a line on the error stream says so. A film is known by its content, wherever
+    it lies. `progress`: a bar, or None for one on terminals only.
 
     Raises FileNotFoundError, FrameError or ValueError, naming the file; also where the table of other weights or
     settings has what a person entered, which stays, where another run is at work on the same film in `out`,
@@ -77,10 +74,12 @@ def analyze(
     if not (min_shot > 0 and every > 0 and most >= 4):
         raise ValueError(f"min_shot {min_shot}, every {every}, most {most}: give seconds above 0, and 4 or more frames")
     options = {"min_scene_len": float(min_shot), **(options or {})}
-    finder = _detector(detector, options)
+    finder = finder_of(detector, options)
     weights = {key: classifier.card.get(key) for key in ("network", "sha256", "temperature", "unsure below")}
     made_from = {**identity(path), "weights": weights, "detector": detector}
     made_from |= {"options": options, "every": every, "most": most}
+    if detector == "adaptive":
+        made_from["cuts"] = VERSION
     if name is None and (name := own_name(Path(out), path, made_from)) != path.stem:
         note = f"note: {path}: another film has its name in {out}, or other files; its results are {name}.csv ..."
         tqdm.write(printable(note), file=sys.stderr)
@@ -124,16 +123,6 @@ def _write_thumbnail(rgb: np.ndarray, path: Path) -> None:
     thumbnail.save(path, quality=85)
 
 
-def _detector(name: str, options: dict):
-    """PySceneDetect's detector of that name; ValueError if there is none, or if it does not know an option."""
-    if name not in DETECTORS:
-        raise ValueError(f"detector {name!r} is unknown; use one of {', '.join(DETECTORS)}")
-    try:
-        return getattr(scenedetect, DETECTORS[name])(**options)
-    except TypeError as error:
-        raise ValueError(f"options of the {name} detector: {error}; see PySceneDetect's documentation") from error
-
-
 class _Sample(NamedTuple):
     time: int  # microseconds
     rgb: np.ndarray  # uint8 (height, width, 3), at most MIN_HEIGHT lines
@@ -149,13 +138,10 @@ class _Samples:
         self.list: list[_Sample] = []
         self.gap = every
 
-    def due(self, now: int, cut: bool) -> bool:
-        """Whether to take the frame at `now`; `cut`: a shot has just ended.
-
-        Detectors answer late; the frame at hand when they do is in the new shot, however short that will be.
-        """
+    def due(self, now: int, news: bool) -> bool:
+        """Whether to take the frame at `now`; `news`: a shot may have begun, which can be a very short one."""
         wait = self.gap if len(self.list) > 1 else self.gap // 2
-        due = cut or not self.list or now - self.list[-1].time >= wait
+        due = news or not self.list or now - self.list[-1].time >= wait
         return now in self.taken or (now > self.known and due)
 
     def add(self, sample: _Sample) -> None:
@@ -179,6 +165,7 @@ class _Pass:
             wanted = f"{MIN_SIDE} x {MIN_SIDE}"
             raise FrameError(f"{video.path}: {width} x {height} pixels are too few; give at least {wanted}")
         self.video, self.finder, self.classifier, self.every, self.most = video, finder, classifier, every, most
+        self.doubts: list[int] = []
         self.hidden = None if progress is None else not progress
         self.seconds, self.note = {"decoding": 0.0, "cut detection": 0.0, "classifying": 0.0}, ""
         near = RationalTime.nearest_smpte_timecode_rate(1 / video.frame_seconds)
@@ -204,19 +191,21 @@ class _Pass:
         `taken`: when the shot after it had been looked at by then, `damaged`: seconds of damaged frames up to then, and
         `bars`: those of the shot, for a run that goes on from there.
         """
-        # Decoding starts one shot earlier, so that the detector knows at the first cut what it knew the last time.
-        since, start = (round(done[-1][key] * MICRO) for key in ("start_seconds", "end_seconds")) if done else (0, 0)
+        # Decoding starts a shot earlier, so that the detector knows at the first cut what it knew the last time.
+        start = round(done[-1]["end_seconds"] * MICRO) if done else 0
+        starts = [round(row["start_seconds"] * MICRO) for row in done]
+        since = max((time for time in starts if time <= start - LOOK * MICRO), default=0)
         number, samples = len(done), _Samples(self.every, self.most, done[-1]["taken"] if done else [], start)
         self.damaged = {second for row in done for second in row.get("damaged", [])}
         self.bars.now = Box(*done[-1]["bars"]) if done and done[-1].get("bars") else None
         for now, frame in self._frames(since):
-            cuts = [time for time in self._cuts(now, frame) if time > start]
-            if frame and samples.due(now, bool(cuts)):
+            cuts = [(time, kind) for time, kind in self._cuts(now, frame) if time > start]
+            if frame and samples.due(now, self.finder.news):
                 with self._clock("classifying"):
                     samples.add(_Sample(now, self.video.picture(frame, MIN_HEIGHT)))
-            for cut in cuts:
+            for cut, kind in cuts:
                 number += 1
-                row = self._row(number, start, cut, samples.end(cut), folder)
+                row = self._row(number, start, cut, samples.end(cut), folder, kind)
                 start = cut
                 damaged = [second for second in self.video.damaged if second not in self.damaged]
                 self.damaged.update(damaged)
@@ -265,17 +254,16 @@ class _Pass:
             self.note = f"{self.video.path}: {'; '.join(said)}"
             tqdm.write(printable(f"note: {self.note}"), file=sys.stderr)
 
-    def _cuts(self, now: int, frame: Frame | None) -> list[int]:
-        """When shots end, as far as the detector says it at this frame; at the end of the film, that as well."""
+    def _cuts(self, now: int, frame: Frame | None) -> list[tuple[int, str]]:
+        """When rows end and their kind, as far as the detector says it at this frame; at the film's end, that too."""
         with self._clock("cut detection"):
-            at = FrameTimecode(Timecode(now, Fraction(1, MICRO)), fps=self.rate)
-            small = None if frame is None else self.video.small(frame, CUT_WIDTH)
-            found = self.finder.post_process(at) if small is None else self.finder.process_frame(at, small)
-        return [round(cut.seconds * MICRO) for cut in found] + ([] if frame else [now])
+            events = self.finder.add(now, self.finder.small(self.video, frame)) if frame else self.finder.end()
+        self.doubts += [event.start for event in events if event.kind == "doubt"]
+        return [row for event in events for row in _ends(event)] + ([] if frame else [(now, "shot")])
 
-    def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path) -> dict:
-        """The row of a shot; what nothing is known of is empty there."""
-        seen = _telling(samples)
+    def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path, kind: str) -> dict:
+        """The row of a shot; what nothing is known of is empty there. Of a transition, no frame is classified."""
+        seen = [] if kind == "transition" else _telling(samples)
         seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
         bars = self.bars.of([sample.rgb for sample in seen])
         if bars:
@@ -284,14 +272,16 @@ class _Pass:
         row = {"shot": number, "start": timecode_at(start / MICRO, self.clock)}
         row["end"] = timecode_at(end / MICRO, self.clock)
         row |= {"start_seconds": start / MICRO, "end_seconds": end / MICRO, "seconds": (end - start) / MICRO}
-        row |= {"kind": "empty", "label": "", "confidence": None, **dict.fromkeys(SCALE)}
+        row |= {"kind": kind if kind == "transition" else "empty"}
+        row |= {"label": "", "confidence": None, **dict.fromkeys(SCALE)}
         row |= {"is_shot": None, "frames": len(seen), "agreement": None, "check": 0, "why": "", "corrected": 0}
         row |= {"scale_at_start": "", "scale_at_end": "", "thumbnail": ""}
         if seen:
             with self._clock("classifying"):
                 proba, is_shot = self._answers([sample.rgb.view(Trimmed) for sample in seen])
             dark = sum(is_dark(sample.rgb) for sample in seen) > len(seen) / 2
-            row |= columns(proba, is_shot, dark, row["seconds"], self.classifier.card.get("unsure below", 0))
+            doubt = any(start < time < end for time in self.doubts)
+            row |= columns(proba, is_shot, dark, doubt, row["seconds"], self.classifier.card.get("unsure below", 0))
         if samples:
             middle = min(seen or samples, key=lambda sample: abs(2 * sample.time - start - end))
             row["thumbnail"] = f"{number:04d}.jpg"
@@ -304,6 +294,13 @@ class _Pass:
             return self.classifier.predict_arrays(pictures)
         proba = self.classifier.predict_proba(pictures)
         return proba, np.full(len(proba), np.nan)
+
+
+def _ends(event: Event) -> list[tuple[int, str]]:
+    """When rows end by an event of the detector, and what they are: "shot" or "transition"."""
+    if event.kind == "doubt":
+        return []
+    return [(event.start, "shot"), (event.end, "transition")] if event.kind == "transition" else [(event.end, "shot")]
 
 
 def _telling(samples: list[_Sample]) -> list[_Sample]:

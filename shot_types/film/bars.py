@@ -22,6 +22,7 @@ SMEAR = 2  # pixels at the edge of a bar into which the picture may bleed
 STRAY = 0.04  # share of a bar that may be lit: a logo, noise
 SUBTITLES = 0.25  # the same of the lower bar
 EDGE = 0.25  # share of the inner edge of a bar at which the picture is lit, or changes, where that tells of a bar
+ALONE = 0.5  # the same for bars that one shot alone has: a lit window in the dark has straight edges too, but shorter
 LEAST = 0.25  # share of height and width: no picture is smaller
 
 
@@ -92,7 +93,7 @@ class Bars:
         if sure:
             return sure[0]
         own = _black(brightest)
-        if any(own[2:]) and (shape not in self.known or _steps(own, light) >= EDGE):
+        if any(own[2:]) and (shape not in self.known or _steps(own, light) >= ALONE):
             return next((box for box in boxes if own.near(box)), own)
         return whole if says.get(before) is False else before
 

@@ -23,12 +23,14 @@ def is_dark(rgb: np.ndarray) -> bool:
     return bool(np.percentile(rgb[::4, ::4].mean(axis=2), 95) < DARK)
 
 
-def columns(proba: np.ndarray, is_shot: np.ndarray, dark: bool, seconds: float, unsure_below: float) -> dict:
+def columns(
+    proba: np.ndarray, is_shot: np.ndarray, dark: bool, doubt: bool, seconds: float, unsure_below: float
+) -> dict:
     """Columns of the row of a shot, as `table` describes them, from its frames in order of time.
 
     `proba`: float (frames, 5), one column a class in order of LABELS. `is_shot`: float (frames,), NaN where the weights
-    do not tell. `dark`: whether most frames are. `seconds`: how long the shot is. `unsure_below`: the confidence under
-    which a label is to be checked.
+    do not tell. `dark`: whether most frames are. `doubt`: whether there may be a cut in it. `seconds`: how long it is.
+    `unsure_below`: the confidence under which a label is to be checked.
     """
     mean = proba.mean(axis=0)
     row = {label: round(float(mean[LABELS.index(label)]), 4) for label in SCALE}
@@ -45,6 +47,7 @@ def columns(proba: np.ndarray, is_shot: np.ndarray, dark: bool, seconds: float, 
         why += ["close call"] * (row["confidence"] < unsure_below)
         why += ["frames disagree"] * (row.get("agreement", 1) < AGREED and not row["scale_at_start"])
         why += ["dark"] * dark
+        why += ["cut missed?"] * doubt
         why += ["near a cut"] * (len(proba) == 1 and seconds < BRIEF and row["confidence"] < unsure_below)
     return row | {"check": int(bool(why)), "why": ", ".join(why)}
 
