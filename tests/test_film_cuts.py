@@ -93,6 +93,17 @@ def test_cards_that_change_within_black_and_black_at_the_beginning():
     assert events(frames) == [("cut", 4, 4), ("cut", 28, 28), ("cut", 52, 52)]
 
 
+@pytest.mark.parametrize(("black", "found"), [(12, [36]), (36, [36, 72])])
+def test_black_from_which_a_title_fades_in_is_part_of_it(black, found):
+    title = [with_text(BLACK, 20, shade=shade) for shade in range(10, 250, 20)]
+    assert [start for _, start, _ in events(shot(0) + [BLACK] * black + title + title[-1:] * 24)] == pytest.approx(
+        found, abs=2
+    )
+    for picture in (shot(0, 1)[0], shot(1, 1)[0]):  # which is no title: black and shot are two
+        frames = shot(2) + [BLACK] * black + faded([picture] * 12, np.linspace(0.05, 1, 12)) + [picture] * 24
+        assert [start for _, start, _ in events(frames)] == [36, pytest.approx(36 + black, abs=2)]
+
+
 @pytest.mark.parametrize("length", [12, 24, 36])
 def test_a_dissolve_is_one_span(length):
     one, other = shot(0, 60 + length), shot(1, 60 + length)

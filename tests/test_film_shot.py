@@ -72,6 +72,10 @@ def test_a_change_of_scale_is_told_only_where_it_is_sure(mixed, change):
     assert tuple(scale_change(answers(*mixed)).values()) == change
 
 
+def test_a_change_at_a_place_that_may_be_a_cut_is_none():
+    assert judged(3, 2.6, 2)["scale_at_end"] == "MS" and judged(3, 2.6, 2, doubt=True)["scale_at_end"] == ""
+
+
 def test_flat_and_dark_frames():
     picture = scene("MS")
     assert is_flat(np.full((90, 160, 3), 120, np.uint8)) and not is_flat(picture)

@@ -136,15 +136,16 @@ class _Samples:
         self.every, self.most, self.taken = every, most, taken
         self.known = max(taken, default=start - 1)
         self.list: list[_Sample] = []
-        self.gap = every
+        self.gap, self.news = every, False
 
     def due(self, now: int, news: bool) -> bool:
         """Whether to take the frame at `now`; `news`: a shot may have begun, which can be a very short one."""
-        wait = self.gap if len(self.list) > 1 else self.gap // 2
+        wait = self.gap // 2 if self.news or len(self.list) < 2 else self.gap
         due = news or not self.list or now - self.list[-1].time >= wait
         return now in self.taken or (now > self.known and due)
 
-    def add(self, sample: _Sample) -> None:
+    def add(self, sample: _Sample, news: bool) -> None:
+        self.news = news
         if len(self.list) >= self.most:
             self.list, self.gap = self.list[::2], 2 * self.gap
         self.list.append(sample)
@@ -202,7 +203,7 @@ class _Pass:
             cuts = [(time, kind) for time, kind in self._cuts(now, frame) if time > start]
             if frame and samples.due(now, self.finder.news):
                 with self._clock("classifying"):
-                    samples.add(_Sample(now, self.video.picture(frame, MIN_HEIGHT)))
+                    samples.add(_Sample(now, self.video.picture(frame, MIN_HEIGHT)), self.finder.news)
             for cut, kind in cuts:
                 number += 1
                 row = self._row(number, start, cut, samples.end(cut), folder, kind)

@@ -13,12 +13,12 @@ import pandas as pd
 from opentimelineio.opentime import RationalTime
 
 from ..labels import SCALE
+from .shot import CHANGES
 
 TIMES = ["start_seconds", "end_seconds", "seconds"]
 COUNTS = ["shot", "frames", "check", "corrected"]
 SHARES = ["confidence", *SCALE, "is_shot", "agreement"]
 NUMBERS = [*COUNTS, *TIMES, *SHARES]
-CHANGES = ["scale_at_start", "scale_at_end"]
 TIMECODES = ["start", "end"]
 TEXTS = [*TIMECODES, "kind", "label", "why", *CHANGES, "thumbnail"]
 KINDS = ("shot", "title", "empty", "transition")

@@ -27,6 +27,8 @@ VERSION = 1  # of the rules and their numbers: results of another version are no
 CHROMA = 4  # weight of the two chroma planes: their values vary about a quarter as much as luma's
 UNDONE = 0.4  # of a change: where the picture comes as near again to what was before, it was a flash
 FLAT = 1.5  # grey levels, standard deviation: a frame that varies less is black, white or one colour
+TEXT = 0.15  # of a picture: if no more differs from the black that it comes from, it is a title
+LEAD = 1.0  # seconds: black before a title that is its own, and no row of the table
 MINOR = 0.5  # of a cut's change: one below that, so near to it, belongs to it, as where a flash ends or begins
 NEAR = 1.5  # shortest shots: so long after a cut a minor change belongs to it; before it, one
 DOUBTFUL = 0.75  # of both thresholds: what reaches it, but not the thresholds, is perhaps a cut that is missed
@@ -60,6 +62,7 @@ class CutFinder:
     """Boundaries in a stream of small frames; the options have names and meaning of PySceneDetect's AdaptiveDetector.
 
     `min_scene_len`: seconds; no shot is shorter, except black (or one colour) at the beginning and before a fade in.
+    Black from which a title fades in within LEAD seconds belongs to the title.
     `adaptive_threshold`: so many times the mean change of the `window_width` frames before and after is a cut, if it
     is `min_content_val` or more: mean absolute difference of luma, in grey levels, and CHROMA times those of chroma.
     """
@@ -181,7 +184,15 @@ class CutFinder:
             if seen[k].flat != flat:
                 return False
             k += 1
-        return True
+        return flat or not self._is_title(i, k - 1)
+
+    def _is_title(self, i: int, k: int) -> bool:
+        """Whether all since the last boundary is one colour up to frame i, on which text comes up until frame k."""
+        lead = [seen for seen in self.seen if self.last <= seen.time < self.seen[i].time]
+        if self.seen[i].time - self.last > LEAD * MICRO or not all(seen.flat for seen in lead):
+            return False
+        before, after = self.seen[i - 1].planes.y, self.seen[k].planes.y
+        return before.shape == after.shape and float((cv2.absdiff(before, after) > 2 * FLAT).mean()) < TEXT
 
     def _dissolve(self, i: int) -> Event | None:
         """The dissolve that has just ended at frame i."""

@@ -10,6 +10,7 @@ AGREED = 0.7  # share of the frames: where fewer have the label of their shot, s
 SETTLED = 0.55  # mean probability: a third of a shot whose first label has less has no scale that can be told
 BACK = 0.5  # steps of the scale: so far the frames of a movement may go back, as no two frames look quite alike
 BETWEEN = (0.25, 0.75)  # of `is_shot`: a title, or not, but not for certain
+CHANGES = ["scale_at_start", "scale_at_end"]
 BRIEF = 0.5  # seconds: of a shorter shot, one frame is looked at, near a cut
 
 
@@ -43,7 +44,7 @@ def columns(
         row |= {"label": label, "confidence": row[label]}
         if len(proba) > 1:
             row["agreement"] = round(float(np.mean(proba.argmax(axis=1) == mean.argmax())), 4)
-        row |= scale_change(proba)
+        row |= dict.fromkeys(CHANGES, "") if doubt else scale_change(proba)  # which may be that from shot to shot
         why += ["close call"] * (row["confidence"] < unsure_below)
         why += ["frames disagree"] * (row.get("agreement", 1) < AGREED and not row["scale_at_start"])
         why += ["dark"] * dark
@@ -65,5 +66,5 @@ def scale_change(proba: np.ndarray) -> dict:
         way = steps if steps[-1] > steps[0] else -steps
         back = float((np.maximum.accumulate(way) - way).max())
         if start.argmax() != end.argmax() and min(start.max(), end.max()) >= SETTLED and back <= BACK:
-            return {"scale_at_start": LABELS[start.argmax()], "scale_at_end": LABELS[end.argmax()]}
-    return {"scale_at_start": "", "scale_at_end": ""}
+            return dict(zip(CHANGES, (LABELS[start.argmax()], LABELS[end.argmax()]), strict=True))
+    return dict.fromkeys(CHANGES, "")

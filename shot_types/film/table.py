@@ -43,7 +43,8 @@ from PIL import Image
 from ..files import read_table, write
 from ..labels import SCALE
 from ..pictures import FrameError, check_file, read_image
-from .corrections import CHANGES, COUNTS, NUMBERS, SHARES, TEXTS, TIMECODES, TIMES, apply, corrected, said
+from .corrections import COUNTS, NUMBERS, SHARES, TEXTS, TIMECODES, TIMES, apply, corrected, said
+from .shot import CHANGES
 
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
 LATER_COLUMNS = {"check": 0, "corrected": 0, "is_shot": None, "why": "", "kind": ""}
