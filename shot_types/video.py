@@ -379,7 +379,7 @@ class Video(contextlib.AbstractContextManager):
         scale = min(1, side / min(width, frame.height)) if side else 1
         size = {"width": max(1, round(width * scale)), "height": max(1, round(frame.height * scale))}
         with self._named_errors():
-            rgb = frame.to_ndarray(format="rgb24", **size, interpolation="AREA" if scale < 1 else None)
+            rgb = frame.to_ndarray(format="rgb24", **size, interpolation="AREA" if scale < 1 else None, threads=1)
         return np.ascontiguousarray(_upright(rgb, frame))
 
     def planes(self, frame: av.VideoFrame, width: int) -> Planes:
@@ -387,7 +387,7 @@ class Video(contextlib.AbstractContextManager):
         width = width // 2 * 2
         height = max(2, round(width * self.shape[0] / self.shape[1] / 2) * 2)
         with self._named_errors():
-            small = frame.reformat(width, height, "yuv420p", interpolation="FAST_BILINEAR").to_ndarray()
+            small = frame.reformat(width, height, "yuv420p", interpolation="AREA", threads=1).to_ndarray()
         u, v = small[height:].reshape(2, height // 2, width // 2)
         return Planes(small[:height], u, v)
 
@@ -395,7 +395,7 @@ class Video(contextlib.AbstractContextManager):
         """As it lies in the file, blue first, one size for all frames, quickly made: uint8 BGR (height, width, 3)."""
         height = max(2, round(width * self.shape[0] / self.shape[1]))
         with self._named_errors():
-            return frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR")
+            return frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR", threads=1)
 
 
 def _declared(stream: av.VideoStream) -> float:

@@ -21,7 +21,8 @@ from scenedetect.common import FrameTimecode, Timecode
 from ..video import Frame, Planes, Video
 
 DETECTORS = {name: f"{name.title()}Detector" for name in ("adaptive", "content", "hash", "histogram", "threshold")}
-WIDTH = 256  # pixels: to which films are reduced, as PySceneDetect itself does it
+WIDTH = 128  # pixels: to which films are reduced; finer detail, which moves by leaps, is none of a cut
+SCENE_WIDTH = 256  # pixels: to which PySceneDetect itself reduces a film
 MICRO = 1_000_000  # times are whole microseconds
 VERSION = 1  # of the rules and their numbers: results of another version are not mixed with these
 CHROMA = 4  # weight of the two chroma planes: their values vary about a quarter as much as luma's
@@ -87,8 +88,7 @@ class CutFinder:
         return video.planes(frame, WIDTH)
 
     def add(self, time: int, planes: Planes) -> list[Event]:
-        """What is sure after the frame at `time`, in order of time; means of two by two values count."""
-        planes = Planes(*(cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for plane in planes))
+        """What is sure after the frame at `time`, in order of time."""
         before = self.seen[-1] if self.seen else None
         same = before is not None and before.planes.y.shape == planes.y.shape
         score = _distance(before.planes, planes) if same else 0.0
@@ -99,7 +99,8 @@ class CutFinder:
         known = self.seen[max(0, len(self.seen) - 1 - self.width)].time
         events = self._decide(known - self.shortest, self.width)
         gradual = any(event.kind in ("fade", "transition") for event in events)
-        self.news = gradual or score >= max(self.least, before.score / UNDONE if before else 0)
+        usual = max((self.seen[k].score for k in self._beside(len(self.seen) - 1, self.width)), default=0.0)
+        self.news = gradual or score >= max(self.least, 2 * usual)
         return events
 
     def end(self) -> list[Event]:
@@ -223,7 +224,7 @@ class SceneDetect:
 
     @staticmethod
     def small(video: Video, frame: Frame) -> np.ndarray:
-        return video.small(frame, WIDTH)
+        return video.small(frame, SCENE_WIDTH)
 
     def add(self, time: int, small: np.ndarray) -> list[Event]:
         self.now = FrameTimecode(Timecode(time, Fraction(1, MICRO)), fps=float(MICRO))

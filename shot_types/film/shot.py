@@ -1,5 +1,6 @@
 """What the frames of one shot say together: its kind, its scale, how sure that is, and why a person should look."""
 
+import cv2
 import numpy as np
 
 from ..labels import LABELS, SCALE, STEP
@@ -16,7 +17,7 @@ BRIEF = 0.5  # seconds: of a shorter shot, one frame is looked at, near a cut
 
 def is_flat(rgb: np.ndarray) -> bool:
     """Whether uint8 RGB (height, width, 3) shows one colour, so that nothing can be said of it."""
-    return bool(rgb[::4, ::4].std(axis=(0, 1)).max() < FLAT)
+    return bool(cv2.meanStdDev(np.ascontiguousarray(rgb[::4, ::4]))[1].max() < FLAT)
 
 
 def is_dark(rgb: np.ndarray) -> bool:
