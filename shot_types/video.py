@@ -395,7 +395,8 @@ class Video(contextlib.AbstractContextManager):
         """As it lies in the file, blue first, one size for all frames, quickly made: uint8 BGR (height, width, 3)."""
         height = max(2, round(width * self.shape[0] / self.shape[1]))
         with self._named_errors():
-            return frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="FAST_BILINEAR", threads=1)
+            frame = frame.reformat(width, height, "bgr24", interpolation="FAST_BILINEAR", threads=1)
+            return frame.to_ndarray()
 
 
 def _declared(stream: av.VideoStream) -> float:

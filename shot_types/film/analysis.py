@@ -13,7 +13,9 @@ import contextlib
 import json
 import math
 import sys
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -39,6 +41,7 @@ MIN_HEIGHT = 360  # pixels: larger films are reduced to this for the classifier,
 THUMBNAIL = 144  # pixels, height
 MICRO = 1_000_000  # times are whole microseconds
 DROPPING = {30000 / 1001, 60000 / 1001}  # frames/s at which timecode drops numbers, unless the film's own does not
+AHEAD = 4  # shots that may wait for the classifier, with their frames
 PLACES = 20  # so many damaged places are named
 
 
@@ -128,6 +131,14 @@ class _Sample(NamedTuple):
     rgb: np.ndarray  # uint8 (height, width, 3), at most MIN_HEIGHT lines
 
 
+class _Span(NamedTuple):
+    number: int
+    start: int  # microseconds
+    end: int
+    kind: str  # "shot" or "transition"
+    doubt: bool  # whether there may be a cut in it
+
+
 class _Samples:
     """Frames of the shot that is running, for the classifier. Times are whole microseconds."""
 
@@ -199,22 +210,26 @@ class _Pass:
         number, samples = len(done), _Samples(self.every, self.most, done[-1]["taken"] if done else [], start)
         self.damaged = {second for row in done for second in row.get("damaged", [])}
         self.bars.now = Box(*done[-1]["bars"]) if done and done[-1].get("bars") else None
-        for now, frame in self._frames(since):
-            cuts = [(time, kind) for time, kind in self._cuts(now, frame) if time > start]
-            if frame and samples.due(now, self.finder.news):
-                with self._clock("classifying"):
-                    samples.add(_Sample(now, self.video.picture(frame, MIN_HEIGHT)), self.finder.news)
-            for cut, kind in cuts:
-                number += 1
-                row = self._row(number, start, cut, samples.end(cut), folder, kind)
-                start = cut
-                damaged = [second for second in self.video.damaged if second not in self.damaged]
-                self.damaged.update(damaged)
-                yield row | {
-                    "taken": [sample.time for sample in samples.list],
-                    "damaged": damaged,
-                    "bars": self.bars.now,
-                }
+        pool, ahead = ThreadPoolExecutor(1), deque()  # shots are classified one by one while decoding goes on
+        try:
+            for now, frame in self._frames(since):
+                cuts = [(time, kind) for time, kind in self._cuts(now, frame) if time > start]
+                if frame and samples.due(now, self.finder.news):
+                    with self._clock("decoding"):
+                        samples.add(_Sample(now, self.video.picture(frame, MIN_HEIGHT)), self.finder.news)
+                for cut, kind in cuts:
+                    number += 1
+                    span = _Span(number, start, cut, kind, any(start < time < cut for time in self.doubts))
+                    row = pool.submit(self._row, span, samples.end(cut), folder)
+                    start = cut
+                    damaged = [second for second in self.video.damaged if second not in self.damaged]
+                    self.damaged.update(damaged)
+                    ahead.append((row, {"taken": [sample.time for sample in samples.list], "damaged": damaged}))
+                while ahead and (frame is None or len(ahead) > AHEAD or ahead[0][0].done()):
+                    row, known = ahead.popleft()
+                    yield row.result() | known
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _frames(self, since: int) -> Iterator[tuple[int, Frame | None]]:
         """Time and frame, from `since` on; at the end, or where the film breaks off, the end's time and None."""
@@ -262,8 +277,9 @@ class _Pass:
         self.doubts += [event.start for event in events if event.kind == "doubt"]
         return [row for event in events for row in _ends(event)] + ([] if frame else [(now, "shot")])
 
-    def _row(self, number: int, start: int, end: int, samples: list[_Sample], folder: Path, kind: str) -> dict:
+    def _row(self, span: _Span, samples: list[_Sample], folder: Path) -> dict:
         """The row of a shot; what nothing is known of is empty there. Of a transition, no frame is classified."""
+        number, start, end, kind, doubt = span
         seen = [] if kind == "transition" else _telling(samples)
         seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
         bars = self.bars.of([sample.rgb for sample in seen])
@@ -276,12 +292,11 @@ class _Pass:
         row |= {"kind": kind if kind == "transition" else "empty"}
         row |= {"label": "", "confidence": None, **dict.fromkeys(SCALE)}
         row |= {"is_shot": None, "frames": len(seen), "agreement": None, "check": 0, "why": "", "corrected": 0}
-        row |= {"scale_at_start": "", "scale_at_end": "", "thumbnail": ""}
+        row |= {"scale_at_start": "", "scale_at_end": "", "thumbnail": "", "bars": self.bars.now}
         if seen:
             with self._clock("classifying"):
                 proba, is_shot = self._answers([sample.rgb.view(Trimmed) for sample in seen])
             dark = sum(is_dark(sample.rgb) for sample in seen) > len(seen) / 2
-            doubt = any(start < time < end for time in self.doubts)
             row |= columns(proba, is_shot, dark, doubt, row["seconds"], self.classifier.card.get("unsure below", 0))
         if samples:
             middle = min(seen or samples, key=lambda sample: abs(2 * sample.time - start - end))

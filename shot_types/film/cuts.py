@@ -37,6 +37,7 @@ GRID = (32, 18)  # cells (width, height), in which dissolves are looked for: mot
 WINDOWS = (0.5, 1.0, 1.5, 2.0)  # seconds: dissolves are looked for in
 LOOK = max(WINDOWS)
 DIFFERENT = 0.5  # correlation of luma, up to which both ends of a dissolve are different pictures; else it is light
+MOVED = 0.5  # response of phase correlation, 0 to 1, from which both ends are one picture that has moved
 OFF_LINE = 0.35  # of the change: so far may a frame of a dissolve lie from a mixture of both ends
 STEP = 0.34  # of the change: from one frame to the next; a dissolve takes four frames or more
 PLATEAU = 0.1  # of the change: what is mixed less is not yet, or no more, part of the dissolve
@@ -209,7 +210,7 @@ class CutFinder:
             if whole < self.least * start.grid.size / 2 or max(ends) > 0.3 * whole:
                 continue
             span = _mixture(np.stack([self.seen[k].grid for k in range(first, i + 1)]), held)
-            if span:
+            if span and not _moved(start.planes.y, end.planes.y):
                 return Event("transition", self.seen[first + span[0]].time, self.seen[first + span[1]].time, 0.0)
         return None
 
@@ -264,6 +265,14 @@ def _mixture(grids: np.ndarray, held: int) -> tuple[int, int] | None:
     if np.corrcoef(grids[0][..., 0].ravel(), grids[-1][..., 0].ravel())[0, 1] > DIFFERENT:
         return None
     return int(np.flatnonzero(share <= PLATEAU)[-1]), int(np.flatnonzero(share >= 1 - PLATEAU)[0])
+
+
+def _moved(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two lumas show the same picture in another place, as in a pan."""
+    _, response = cv2.phaseCorrelate(
+        one.astype(np.float32), other.astype(np.float32), cv2.createHanningWindow(one.shape[::-1], cv2.CV_32F)
+    )
+    return response > MOVED
 
 
 def _distance(a: Planes, b: Planes) -> float:
