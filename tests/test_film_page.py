@@ -203,6 +203,20 @@ def test_split_is_at_the_frame_shown(show, folder):
     assert "edge" in page.locator("#status").inner_text() and len(table_of(page)) == 7
 
 
+def test_what_was_split_and_merged_on_the_page_is_read_by_the_program(show, folder):
+    page = playable(show(folder))
+    seek(page, 2.01)
+    page.keyboard.press("s")
+    page.keyboard.press("5")
+    row(page, 6).click()
+    page.keyboard.press("m")
+    (folder / "film.csv").write_text(saved(page))
+    table = film.load(folder / "film.csv")
+    assert table["label"].tolist() == ["LS", "MS", "LS", "ECS", "FS", ""]
+    assert table["corrected"].tolist() == [0, 1, 1, 0, 1, 0] and table["shot"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert table["end_seconds"].tolist()[1] == pytest.approx(2.002) and table["thumbnail"][2] == ""
+
+
 def test_undo_takes_back_one_change_after_the_other(show, folder):
     page = show(folder)
     before = saved(page)

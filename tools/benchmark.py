@@ -4,7 +4,8 @@ Images/s from JPEG files to labels on the same pictures, of the sizes of video (
 (a) the way of the reference repository, (b) ours one at a time, (c) ours in batches, (d) reading alone, and the same
 network in ONNX Runtime (e) one at a time, (f) in batches. Rounds take turns, so that a slow moment of the machine hits
 all of them; the median round counts. Then memory; shots/s from 1080p videos to three frames each, beside two ffmpeg
-processes that write the same frames; and a film to its table of shots.
+processes that write the same frames; a film to its table of shots, beside PySceneDetect's detector alone; and the
+memory that a short film and a long one take.
 """
 
 import argparse
@@ -214,41 +215,82 @@ def memory_of(framework: str, count: int, folder: Path) -> None:
     print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
-def film_speed(framework: str, seconds: int, shot: float = 4.0) -> None:
-    """A film of 1280 x 720 at 24 frames/s, H.264, slow pans and grain, to its table of shots; `shot` seconds each."""
-    from shot_types import film, load_classifier
-    from shot_types.pictures import read_image
-
+def make_film(path: Path, seconds: int, shot: float = 4.0) -> None:
+    """A film of 1280 x 720 at 24 frames/s, H.264, slow pans and grain; `shot` seconds each."""
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
-        pictures = [read_image(file) for file in make_pictures(Path(folder), 10, (1408,))]
-        pictures += [
-            np.asarray(Image.open(file).convert("RGB").resize((1408, 792)))
-            for file in sorted((ROOT / "examples").glob("*.jpg"))
-        ]
-        grain = [rng.normal(0, 4, (720, 1280, 1)).astype(np.int16) for _ in range(5)]
-        path = Path(folder) / "film.mp4"
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=24, options={"preset": "veryfast", "crf": "20"})
-            stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
-            for number in range(24 * seconds):
-                part, pan = divmod(number, round(24 * shot))
-                rgb = pictures[part % len(pictures)][36:756, pan : pan + 1280] + grain[number % 5]
-                frame = av.VideoFrame.from_ndarray(np.clip(rgb, 0, 255).astype(np.uint8), format="rgb24")
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
+        pictures = [np.asarray(Image.open(file)) for file in make_pictures(Path(folder), 10, (1408,))]
+    pictures += [
+        np.asarray(Image.open(file).convert("RGB").resize((1408, 792)))
+        for file in sorted((ROOT / "examples").glob("*.jpg"))
+    ]
+    grain = [rng.normal(0, 4, (720, 1280, 1)).astype(np.int16) for _ in range(5)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"preset": "veryfast", "crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for number in range(24 * seconds):
+            part, pan = divmod(number, round(24 * shot))
+            rgb = pictures[part % len(pictures)][36:756, pan : pan + 1280] + grain[number % 5]
+            frame = av.VideoFrame.from_ndarray(np.clip(rgb, 0, 255).astype(np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def film_speed(framework: str, seconds: int, own: Path | None = None, rounds: int = 3) -> None:
+    """A film to its table of shots, and the same film through PySceneDetect's adaptive detector alone, in turns."""
+    import scenedetect
+
+    from shot_types import film, load_classifier
+    from shot_types.video import Video
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = own or Path(folder) / "film.mp4"
+        if not own:
+            make_film(path, seconds)
+        with Video(path) as video:
+            seconds, (height, width), fps = video.seconds, video.shape, 1 / video.frame_seconds
         classifier = load_classifier(framework)
         for batch in range(2, 8):  # the first answers are slow, which a whole film does not notice
             classifier.predict_proba([np.zeros((360, 640, 3), np.uint8)] * batch)
-        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-        table = film.analyze(path, classifier, folder)
-        wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+        spent = []
+        for number in range(rounds):
+            _, *theirs = processor_time(lambda: scenedetect.detect(str(path), scenedetect.AdaptiveDetector()))
+            table, *ours = processor_time(lambda: film.analyze(path, classifier, Path(folder) / str(number)))  # noqa: B023
+            spent.append((*theirs, *ours))
+        their_wall, theirs, wall, ours = (statistics.median(values) for values in zip(*spent, strict=True))
         rate = 8 * path.stat().st_size / seconds / 1e6
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"\n{framework}: film of {seconds} s, 720p at 24 frames/s, H.264, {rate:.1f} Mbit/s, {len(table)} shots")
-    print(f"  {wall:.1f} s on the clock, {seconds / wall:.1f} x real time; {processor:.1f} s of processor time")
-    for name, value in table.attrs["work_seconds"].items():
-        print(f"  {name:14} {value:6.2f} s  {value / wall:4.0%}")
+        about = f"{seconds:.0f} s, {width} x {height} at {fps:.2f} frames/s, {rate:.1f} Mbit/s, {len(table)} shots"
+        print(f"\n{framework}: film of {about}; median of {rounds}")
+        print(f"  {wall:.1f} s on the clock, {seconds / wall:.1f} x real time; {ours:.1f} s of processor time")
+        print(
+            f"  PySceneDetect's detect-adaptive alone {their_wall:.1f} s, {seconds / their_wall:.1f} x; {theirs:.1f} s"
+        )
+        print(f"  processor time: {ours / theirs:.2f} times that of detect-adaptive")
+        for name, value in table.attrs["work_seconds"].items():  # classifying goes on beside the others
+            print(f"  {name:14} {value:6.2f} s  {value / wall:4.0%}")
+
+
+def processor_time(work) -> tuple:
+    """What it gives, seconds on the clock, and seconds of processor time."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    result = work()
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    return result, wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def film_memory(lengths: tuple[int, ...] = (60, 240)) -> None:
+    """Peak memory of a fresh process that analyses a film of so many seconds."""
+    code = (
+        "import resource, sys, tempfile; sys.path.insert(0, sys.argv[1]); from shot_types import film, load_classifier;"
+        "film.analyze(sys.argv[2], load_classifier('onnx'), tempfile.mkdtemp(dir=sys.argv[3]));"
+        "print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in lengths:
+            make_film(path := Path(folder) / f"{seconds}.mp4", seconds)
+            call = [sys.executable, "-c", code, ROOT, path, folder]
+            peak = subprocess.run(call, capture_output=True, check=True, text=True).stdout.strip()
+            print(f"onnx: peak memory over a film of {seconds} s {peak} MB")
 
 
 def main() -> None:
@@ -258,6 +300,7 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=60, help="videos to take frames from, 0 for none")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--film", type=int, default=120, metavar="SECONDS", help="length of the film, 0 for none")
+    parser.add_argument("--own-film", type=Path, metavar="FILE", help="this film, instead of a made one")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     parser.add_argument("folder", nargs="?", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -272,7 +315,8 @@ def main() -> None:
         extraction(args.shots)
     if args.film:
         for framework in [args.framework] if args.framework else ["pytorch", "onnx"]:
-            film_speed(framework, args.film)
+            film_speed(framework, args.film, args.own_film)
+        film_memory()
 
 
 if __name__ == "__main__":
