@@ -262,7 +262,7 @@ def film_speed(framework: str, seconds: int, own: Path | None = None, rounds: in
         about = f"{seconds:.0f} s, {width} x {height} at {fps:.2f} frames/s, {rate:.1f} Mbit/s, {len(table)} shots"
         print(f"\n{framework}: film of {about}; median of {rounds}")
         print(f"  {wall:.1f} s on the clock, {seconds / wall:.1f} x real time; {ours:.1f} s of processor time")
-        print(f"  detect-adaptive alone: {their_wall:.1f} s, {seconds / their_wall:.1f} x, {theirs:.1f} s of processor time")
+        print(f"  detect-adaptive alone: {their_wall:.1f} s, {seconds / their_wall:.1f} x, {theirs:.1f} s of processor")
         print(f"  processor time: {ours / theirs:.2f} times that of detect-adaptive")
         for name, value in table.attrs["work_seconds"].items():  # classifying goes on beside the others
             print(f"  {name:14} {value:6.2f} s  {value / wall:4.0%}")
