@@ -33,5 +33,5 @@ COLORS = {"ECS": "#332288", "CS": "#88CCEE", "MS": "#44AA99", "FS": "#DDCC77", "
 """One colour a class, from Paul Tol's "muted" scheme (https://personal.sron.nl/~pault/), which readers with
 any common form of colour blindness tell apart."""
 
-GREY = "#999999"
-"""The colour of what is no shot: titles, empty pictures, transitions."""
+GREYS = {"title": "#BBBBBB", "empty": "#555555", "transition": "#888888"}
+"""One grey for each kind of span of a film that is no shot, the same in every picture."""

@@ -11,9 +11,8 @@ from PIL import Image
 
 from shot_types import film
 from shot_types.film import report
-from shot_types.film.figures import GREYS
 from shot_types.film.table import RESULTS
-from shot_types.labels import COLORS
+from shot_types.labels import COLORS, GREYS
 
 
 @pytest.fixture(scope="module")

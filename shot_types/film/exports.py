@@ -15,7 +15,7 @@ import opentimelineio as otio
 import pandas as pd
 from opentimelineio.opentime import RationalTime, TimeRange
 
-from ..labels import COLORS, GREY, NAMES, SCALE
+from ..labels import COLORS, GREYS, NAMES, SCALE
 from .corrections import KINDS
 from .table import printable, thumbnail, timecode, to_csv
 
@@ -148,7 +148,7 @@ def to_page(table: pd.DataFrame) -> str:
     columns, *shots = csv.reader(io.StringIO(to_csv(table), newline=""))
     said = {name: table.attrs[name] for name in ("made_from", "rate", "note", "versions")}
     said |= {"columns": columns, "shots": shots, "pictures": pictures, "kinds": KINDS, "scale": SCALE, "names": NAMES}
-    said |= {"colors": COLORS, "grey": GREY, "video": media_url(table)}
+    said |= {"colors": COLORS | GREYS, "video": media_url(table)}
     said["csv"] = table.attrs.get("name", Path(table.attrs["made_from"]["film"]).stem) + ".csv"
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return template.replace("null /* the film */", json.dumps(said).replace("<", "\\u003c"))

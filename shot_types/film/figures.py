@@ -13,11 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MultipleLocator, NullLocator
 
-from ..labels import COLORS, NAMES, SCALE, STEP
+from ..labels import COLORS, GREYS, NAMES, SCALE, STEP
 from .table import printable, thumbnail
 
-GREYS = {"title": "#BBBBBB", "empty": "#555555", "transition": "#888888"}
-"""One grey for each kind of span that is no shot."""
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)  # seconds
 MOST_TICKS = 10
 MOST_EDGES = 300  # shots: beyond these, white lines between bars would be all one sees

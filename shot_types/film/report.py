@@ -12,11 +12,10 @@ from matplotlib import pyplot as plt
 from PIL import Image, ImageDraw, ImageOps
 
 from ..files import write
-from ..labels import COLORS, SCALE, STEP
+from ..labels import COLORS, GREYS, SCALE, STEP
 from .annotations import to_cinemetrics, to_elan
 from .exports import to_chapters, to_edl, to_otio, to_page
 from .figures import (
-    GREYS,
     compare,
     cutting_rate,
     histogram,

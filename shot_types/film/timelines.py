@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import pandas as pd
 
-from ..labels import COLORS, NAMES
+from ..labels import COLORS, GREYS, NAMES
 from ..video import Video
 from .exports import MARKERS, clip_name, film_name, frame_numbers, media_path, media_url
 from .table import printable, timecode
@@ -94,7 +94,7 @@ def to_xmeml(table: pd.DataFrame) -> str:
 
 
 def _marker(item: Element, row, frame: int) -> None:
-    marker, color = SubElement(item, "marker"), COLORS.get(row.label, "#888888")
+    marker, color = SubElement(item, "marker"), {**COLORS, **GREYS}[row.label or row.kind]
     _fields(marker, name=row.label or row.kind, comment=NAMES.get(row.label, row.kind), **{"in": frame, "out": -1})
     red, green, blue = bytes.fromhex(color[1:])
     _fields(SubElement(marker, "color"), alpha=0, red=red, green=green, blue=blue)
