@@ -129,7 +129,13 @@ def film_table(*spans, film="film.mp4", rate=24.0, start_frame=0, drop_frame=Fal
         rows.append(row | {name: (0.9 if name == label else 0.025) if label else np.nan for name in SCALE})
     table = pd.DataFrame(rows)
     table.attrs = {"made_from": {"film": film}, "rate": rate, "start_frame": start_frame, "drop_frame": drop_frame}
-    table.attrs |= {"audio_channels": audio_channels, "media": None, "folder": str(folder), "name": Path(film).stem}
+    table.attrs |= {
+        "audio_channels": audio_channels,
+        "size": None,
+        "media": None,
+        "folder": str(folder),
+        "name": Path(film).stem,
+    }
     return table
 
 

@@ -100,7 +100,7 @@ def analyze(
             versions = {module.__name__: module.__version__ for module in (scenedetect, np, pd)}
             versions |= {"shot-types": version("shot-types"), "python": sys.version.split()[0]}
             attrs = {**run.clock, "media": str(media), "audio_channels": video.audio_channels, "note": run.note}
-            attrs |= {"bars": runs(work.rows)}
+            attrs |= {"size": list(video.shape), "bars": runs(work.rows)}
             return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
 
 

@@ -17,11 +17,12 @@ Columns of a table:
 - Columns that a person added are kept behind these, as text.
 
 `attrs` of a table: `made_from` (film, weights, settings), `rate` (timecode frames/s), `drop_frame` (whether timecode
-is drop-frame), `start_frame` (number of the first one), `audio_channels` (of the film; 0 without sound), `analysed`
-(what the analysis said of the shots, from which corrections are told), `bars` (what was trimmed and when, see
-`bars.runs`), `media` (where the film lies; in the JSON file from the table's folder on), `note` (what went wrong on the
-way), `work_seconds` (where the time went), `versions`, and, once the table is in a file, `folder` and `name` (where it
-lies, and that file's name without its ending).
+is drop-frame), `start_frame` (number of the first one), `size` (height and width of the film in pixels, as it lies in
+the file; None where an older version did not say), `audio_channels` (of the film; 0 without sound), `analysed` (what
+the analysis said of the shots, from which corrections are told), `bars` (what was trimmed and when, see `bars.runs`),
+`media` (where the film lies; in the JSON file from the table's folder on), `note` (what went wrong on the way),
+`work_seconds` (where the time went), `versions`, and, once the table is in a file, `folder` and `name` (where it lies,
+and that file's name without its ending).
 """
 
 import contextlib
@@ -48,7 +49,7 @@ from .shot import CHANGES
 
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
 LATER_COLUMNS = {"check": 0, "corrected": 0, "is_shot": None, "why": "", "kind": ""}
-LATER = {"drop_frame": None, "audio_channels": 0, "media": None, "bars": [], "analysed": None}
+LATER = {"drop_frame": None, "audio_channels": 0, "media": None, "size": None, "bars": [], "analysed": None}
 """What may be missing from a file that an older version wrote, and what stands for it."""
 RESULTS = (".json", ".otio", ".edl", ".fcpxml", ".xml", ".eaf", ".vtt", ".html", "_cinemetrics.csv")
 RESULTS += ("_contact_sheet.jpg", "_timeline.png", "_rhythm.png", "_cutting_rate.png", "_shares.png", "_lengths.png")

@@ -4,16 +4,13 @@ Not written by OpenTimelineIO's adapters: that for the latter loses drop-frame t
 colours of markers, that for the former has FCPXML 1.8 and stops at 29.97 frames/s.
 """
 
-import contextlib
 from fractions import Fraction
-from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import pandas as pd
 
 from ..labels import COLORS, GREYS, NAMES
-from ..video import Video
-from .exports import MARKERS, clip_name, film_name, frame_numbers, media_path, media_url
+from .exports import MARKERS, clip_name, film_name, frame_numbers, media_url
 from .table import printable, timecode
 
 PREMIERE = {"PURPLE": 4289825711, "CYAN": 4292277273, "YELLOW": 4281049552, "RED": 4281740498, "BLACK": 4294967295}
@@ -33,7 +30,7 @@ def to_fcpxml(table: pd.DataFrame) -> str:
     drop = "DF" if attrs["drop_frame"] else "NDF"
     root = Element("fcpxml", version="1.10")
     resources = SubElement(root, "resources")
-    height, width = _picture_size(table) or (None, None)
+    height, width = attrs["size"] or (None, None)
     size = {"width": str(width), "height": str(height)} if width else {}
     SubElement(resources, "format", id="r1", frameDuration=_seconds(frame), **size)
     asset = {"id": "r2", "name": printable(attrs["made_from"]["film"]), "start": start, "duration": total}
@@ -69,7 +66,7 @@ def to_xmeml(table: pd.DataFrame) -> str:
     _rate(sequence, attrs)
     _timecode(sequence, attrs)
     media = SubElement(sequence, "media")
-    size = _picture_size(table)
+    size = attrs["size"]
     shots = [*zip(table.itertuples(), frames, frames[1:], strict=False)]
     for track in range(1 + attrs["audio_channels"]):
         if track < 2:
@@ -156,14 +153,6 @@ def exact_rate(rate: float) -> Fraction:
 def _seconds(time: Fraction) -> str:
     """A time as FCPXML has it: 1001/30000s, 5s."""
     return f"{time}s"
-
-
-def _picture_size(table: pd.DataFrame) -> tuple[int, int] | None:
-    """Height and width of the film in pixels; None where it is not there any more."""
-    path = Path(table.attrs.get("folder", ""), media_path(table))
-    with contextlib.suppress(OSError, ValueError), Video(path) as video:
-        return video.shape
-    return None
 
 
 def _text(root: Element, kind: str) -> str:
