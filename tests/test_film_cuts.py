@@ -183,6 +183,13 @@ def test_the_shortest_shots_are_looked_at(tmp_path, length):
     assert table["label"].tolist() == ["LS", "CS", "MS"]
 
 
+@pytest.mark.parametrize("before", range(30, 46, 3))
+def test_short_black_is_a_row_with_a_picture(tmp_path, before):
+    frames = shot(0, before) + faded(shot(0, 12), np.linspace(1, 0, 12)) + [BLACK] * 6 + shot(1, 40)
+    table = film.analyze(write_video(tmp_path / "film.mp4", frames), Brightness(), tmp_path)
+    assert table["kind"].tolist() == ["shot", "empty", "shot"] and (table["thumbnail"] != "").all()
+
+
 def test_a_shot_with_a_doubt_in_it_is_to_be_checked(tmp_path):
     one, other = scene("MS", 0), scene("MS", 1)
     frames = [one] * 36 + [mixed(one, other, 0.1)] * 36 + [scene("LS")] * 36

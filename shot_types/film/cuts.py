@@ -100,8 +100,9 @@ class CutFinder:
         known = self.seen[max(0, len(self.seen) - 1 - self.width)].time
         events = self._decide(known - self.shortest, self.width)
         gradual = any(event.kind in ("fade", "transition") for event in events)
+        turned = before is not None and flat != before.flat
         usual = max((self.seen[k].score for k in self._beside(len(self.seen) - 1, self.width)), default=0.0)
-        self.news = gradual or score >= max(self.least, 2 * usual)
+        self.news = gradual or turned or score >= max(self.least, 2 * usual)
         return events
 
     def end(self) -> list[Event]:
