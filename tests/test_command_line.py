@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import textured, write_video
+from conftest import ROOT, textured, write_video
 from films import TESTS, brightness_weights, shots
 from PIL import Image
 
@@ -32,6 +32,17 @@ def test_classify_prints_and_writes_the_table(folder, framework, weights, classi
     assert list(rows[0])[3:8] == list(SCALE)
     printed = capsys.readouterr().out
     assert all(f"{number}.png" in printed for number in range(3)) and answers[0].label in printed
+
+
+def test_what_is_no_shot_is_marked_and_stands_in_the_table(tmp_path, capsys):
+    Image.new("RGB", (320, 180), "black").save(tmp_path / "black.png")
+    call = ["classify", str(tmp_path / "black.png"), str(ROOT / "examples/pagoda_long.jpg")]
+    assert main([*call, "--framework", "onnx", "--out", str(tmp_path / "table.csv")]) == 0
+    with (tmp_path / "table.csv").open(newline="") as file:
+        black, pagoda = csv.DictReader(file)
+    assert float(black["is_shot"]) < 0.5 < float(pagoda["is_shot"]) and black["label"] in SCALE
+    _, first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.endswith("no shot?") and "no shot?" not in second
 
 
 def test_a_failed_file_is_named_and_the_rest_goes_on(folder, onnx_weights, capsys):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +14,8 @@ from conftest import ROOT, SHOTMIX
 from shot_types import LABELS, load_classifier, report
 from shot_types.classifier import FRAMEWORKS, MODELS
 from shot_types.dataset import measured, read_dataset
+from shot_types.pictures import list_pictures
+from shot_types.training.probe import read_none
 from tools import figures
 
 NETWORKS = {"mobilenet_v3_large": "pytorch", "efficientnet_b0": "tensorflow"}
@@ -75,6 +78,32 @@ def test_shipped_predictions_are_those_of_the_shipped_weights(network, predictio
     some = np.random.default_rng(0).choice(len(table), 120, replace=False)
     proba = load_classifier(NETWORKS[network]).predict_proba(table["file"].iloc[some])
     assert proba == pytest.approx(predictions[list(LABELS)].to_numpy()[some], abs=2e-3)
+
+
+def test_the_probe_is_of_these_weights_and_its_shares_follow_from_its_counts(network):
+    probe = json.loads((ROOT / f"models/{network}_probe.json").read_text())
+    assert probe["sha256 of the weights"] == json.loads((ROOT / f"models/{network}.json").read_text())["sha256"]
+    scores = [*probe["val"].values(), *probe["test"].values(), probe["examples"]]
+    for score in scores:
+        assert score["share"] == pytest.approx(score["taken for none"] / score["of"], abs=1e-4)
+    assert probe["test"]["shots"]["share"] <= 0.01 and probe["examples"]["taken for none"] == 0
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow", "onnx"])
+def test_a_title_card_is_no_shot_and_the_examples_are_shots(framework):
+    card = np.zeros((360, 640, 3), np.uint8)
+    for line, text in enumerate(("A FILM", "by nobody")):
+        cv2.putText(card, text, (200, 170 + 60 * line), cv2.FONT_HERSHEY_DUPLEX, 1.5, (230, 230, 230), 2)
+    title, *shots = load_classifier(framework).predict([card, *list_pictures(ROOT / "examples")])
+    assert title.is_shot < 0.5 and len(shots) == 9 and all(answer.is_shot > 0.5 for answer in shots)
+
+
+@pytest.mark.shotmix
+def test_places_without_a_shot_are_found_as_the_probe_says(network):
+    places = read_none(SHOTMIX).query("split == 'test'")["file"].tolist()
+    _, is_shot = load_classifier(NETWORKS[network]).predict_arrays(places)
+    found = json.loads((ROOT / f"models/{network}_probe.json").read_text())["test"]["places"]
+    assert len(places) == found["of"] and abs((is_shot < 0.5).sum() - found["taken for none"]) <= 1  # rounding
 
 
 def test_examples_are_credited_and_labelled():

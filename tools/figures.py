@@ -4,6 +4,7 @@ What stands between `<!-- figures: NAME -->` and `<!-- end -->` in these files i
 differs. Intervals are bootstrap percentiles of `report.summary_with_intervals`.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from shot_types.cards import read_card
 from shot_types.classifier import FRAMEWORKS, MODELS
 from shot_types.files import write
 from shot_types.labels import LABELS, SCALE
+from shot_types.probe import probe_path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "models" / "README.md")
@@ -108,6 +110,24 @@ def together() -> str:
     )
 
 
+def probes() -> str:
+    """What the probe of each network finds and what it loses, on test, with the intervals in its file."""
+    columns = []
+    for framework in TITLES:
+        file = json.loads(probe_path(MODELS / FRAMEWORKS[framework]).read_text(encoding="utf-8"))
+        test = {"places": "places without a shot: found", "shots": "labelled frames: taken for no shot"}
+        test |= {"titled": "labelled frames with titles drawn over them: the same"}
+        scores = {name: file["test"][kind] for kind, name in test.items()} | {"examples: the same": file["examples"]}
+        columns.append(
+            {
+                name: f"{score['taken for none']} of {score['of']}: {score['share']:.3f}"
+                f" ({score['low']:.3f} to {score['high']:.3f})"
+                for name, score in scores.items()
+            }
+        )
+    return markdown(pd.DataFrame(columns, index=list(TITLES.values())).T, "on test (95 % interval)")
+
+
 def known(figures: dict, name: str) -> str:
     """A figure of a card, or a dash: those that need more than labels are not known of every data set."""
     return f"{figures[name]:.3f}" if name in figures else "-"
@@ -120,7 +140,7 @@ def markdown(table: pd.DataFrame, head: str) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-BLOCKS = {"files": files, "results": results, "classes": classes, "sources": sources, "together": together}
+BLOCKS = {make.__name__: make for make in (files, results, classes, sources, together, probes)}
 
 
 def filled(text: str) -> str:

@@ -281,7 +281,6 @@ class _Pass:
         """The row of a shot; what nothing is known of is empty there. Of a transition, no frame is classified."""
         number, start, end, kind, doubt = span
         seen = [] if kind == "transition" else _telling(samples)
-        seen = [] if len(seen) < len(samples) / 2 else seen  # black, and the end of what faded to it
         seen = seen[1:] or seen  # the first may lie in a dissolve or a fade: it is for shots that have no other
         bars = self.bars.of([sample.rgb for sample in seen])
         if bars:

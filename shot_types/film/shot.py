@@ -5,10 +5,10 @@ import numpy as np
 
 from ..labels import LABELS, SCALE, STEP
 
-FLAT = 3.0  # grey levels: a frame that varies less is black leader, the end of a fade or one colour: it has no scale
+FLAT = 4.0  # grey levels: a frame that varies less is black leader, the end of a fade or one colour: it has no scale
 DARK = 40.0  # grey levels: a frame of which 95 % are darker shows little of what is in it
 AGREED = 0.7  # share of the frames: where fewer have the label of their shot, something changes in it
-SETTLED = 0.55  # mean probability: a third of a shot whose first label has less has no scale that can be told
+SETTLED = 0.6  # mean probability: a third of a shot whose first label has less has no scale that can be told
 BACK = 0.5  # steps of the scale: so far the frames of a movement may go back, as no two frames look quite alike
 BETWEEN = (0.25, 0.75)  # of `is_shot`: a title, or not, but not for certain
 CHANGES = ["scale_at_start", "scale_at_end"]
