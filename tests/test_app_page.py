@@ -80,7 +80,7 @@ class Stub:
             name = json.loads(body)["path"].split("/")[-1] if kind == "application/json" else query["name"]
             self.films.append(film(name, uploaded=kind != "application/json"))
             return 202, self.films[-1]
-        rows = [["take1", 12, 0.123456], ["take2", 30, 1.5]]
+        rows = [["take1", 12, 0.123456, 0.25], ["take2", 30, 1.5, None]]
         inner = {"path": "old", "folders": [], "films": [{"name": "a.mov", "path": "old/a.mov", "size": 2500000000}]}
         outer = {"path": "", "folders": ["old"], "films": [{"name": "b.mp4", "path": "b.mp4", "size": 1500000}]}
         state = {"heatmaps": self.heatmaps, "folder": "Lessons", "unsure_below": 0.6, "films": self.films}
@@ -90,7 +90,7 @@ class Stub:
             ("POST", "/api/heatmap"): (200, (jpeg(7), "image/jpeg")),
             ("GET", "/api/state"): (200, state),
             ("GET", "/api/browse"): (200, inner if query.get("path") else outer),
-            ("GET", "/api/comparison"): (200, {"columns": ["film", "shots", "ASL"], "rows": rows}),
+            ("GET", "/api/comparison"): (200, {"columns": ["film", "shots", "ASL", "CS"], "rows": rows}),
             ("GET", "/api/comparison.png"): (200, (jpeg(), "image/jpeg")),
         }.get((method, path), (404, {"error": f"{path} is not there."}))
 
@@ -237,7 +237,7 @@ def test_pictures_and_films_are_chosen_and_pasted(show, stub, tmp_path):
     chooser.value.set_files(files)
     expect(card(page, 2)).to_contain_text("This browser cannot show this kind of picture")
     expect(card(page, 2)).to_contain_text("LS long shot")
-    expect(item(page, "take1.mxf")).to_contain_text("waits")
+    expect(button(page, "stop take1.mxf")).to_be_visible()
     assert ("POST", "/api/films?name=take1.mxf", b"film") in stub.asked
     page.evaluate("""() => {
       const clipboardData = new DataTransfer();
@@ -245,6 +245,7 @@ def test_pictures_and_films_are_chosen_and_pasted(show, stub, tmp_path):
       dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
     }""")
     expect(card(page, 3).get_by_role("heading")).to_have_text("pasted 1.png")
+    expect(card(page, 3)).to_contain_text("LS long shot")
     assert ("POST", "/api/pictures?name=pasted%201.png", b"x") in stub.asked
 
 
@@ -334,7 +335,7 @@ def test_a_picture_that_comes_in_teachers_mode_gives_nothing_away(show, stub):
 def test_a_dropped_film_is_copied_and_its_shots_appear(show, stub):
     page = show()
     drop(page, ("take1.mp4", "video/mp4", b"film"))
-    expect(item(page, "take1.mp4")).to_contain_text("waits")
+    expect(button(page, "stop take1.mp4")).to_be_visible()
     assert ("POST", "/api/films?name=take1.mp4", b"film") in stub.asked
     stub.shots = [shot(1, "LS"), shot(2, "", kind="title", confidence=None, check=1)]
     stub.films[0].update(state="working", seconds_done=15, shots=2)
@@ -428,8 +429,8 @@ def test_films_side_by_side_when_two_are_done(show, stub):
     page = show()
     expect(page.get_by_role("heading", name="Films side by side")).to_be_hidden()
     stub.films[1].update(state="done", shares=SHARES)
-    expect(page.get_by_role("row", name="take1 12 0.12")).to_be_visible()
-    expect(page.get_by_role("columnheader")).to_have_text(["film", "shots", "ASL"])
+    expect(page.get_by_role("row", name="take1 12 0.12 25 %")).to_be_visible()
+    expect(page.get_by_role("columnheader")).to_have_text(["film", "shots", "ASL", "CS"])
     image = page.get_by_role("img", name="take1.mp4, take2.mp4")
     image.scroll_into_view_if_needed()
     expect(image).to_have_js_property("naturalWidth", 160)
