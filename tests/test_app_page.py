@@ -49,7 +49,7 @@ class Stub:
     def __init__(self):
         self.heatmaps, self.films, self.shots, self.asked = True, [], [], []
         self.gone = False  # or no answer comes
-        self.free = threading.Event()  # or films that are copied wait
+        self.free = threading.Event()  # or films that are copied and shots wait
         self.free.set()
         self.answers = {}  # (method, path) -> (status, JSON): instead of what follows
         app = {"scale": SCALE, "names": NAMES, "definitions": DEFINITIONS, "colors": COLORS | GREYS}
@@ -67,7 +67,9 @@ class Stub:
             ids[found[1]]["state"] = "stopped" if found[2] == "stop" else "working"
             return 200, ids[found[1]]
         if found and found[2] == "shots":
-            return 200, self.shots[int(query["since"]) :]
+            rows = self.shots[int(query["since"]) :]
+            self.free.wait(20)
+            return 200, rows
         if found and found[2] == "files":
             return 200, [{"name": "take 1.edl", "what": "edit decision list"}, {"name": "take 1.csv", "what": ""}]
         if found and found[5] and method == "DELETE":
@@ -362,6 +364,31 @@ def test_a_dropped_film_is_copied_and_its_shots_appear(show, stub):
     asked = stub.count("GET", "/api/state")
     page.wait_for_timeout(1500)
     assert stub.count("GET", "/api/state") == asked, "nothing works, so nothing is asked"
+
+
+def test_shots_that_come_late_do_not_mix_with_those_of_the_film_that_is_done(show, stub):
+    stub.films, stub.shots = [film("take1.mp4")], [shot(1, "LS")]
+    stub.free.clear()
+    page = show()
+    with page.expect_request("**/shots?since=0"):
+        stub.films[0].update(state="working", shots=1)
+    stub.shots = [shot(1, "FS"), shot(2, "CS")]
+    stub.films[0].update(state="done", shots=2)
+    expect(page.get_by_role("link", name="open take1.mp4 in a new tab")).to_be_visible()
+    stub.free.set()
+    shots = page.get_by_role("list", name="shots of take1.mp4").get_by_role("listitem")
+    expect(shots).not_to_have_count(0)
+    page.wait_for_timeout(500)
+    assert shots.all_inner_texts() == ["FS 80 %", "CS 80 %"]
+
+
+def test_a_picture_is_known_by_its_type_and_else_by_its_ending(show, stub):
+    page = show()
+    drop(page, ("frame", "image/jpeg", jpeg()), ("b.PNG", "", jpeg()), ("take1.jpg.mts", "", b"film"))
+    expect(button(page, "stop take1.jpg.mts")).to_be_visible()
+    expect(page.get_by_text("LS long shot", exact=True)).to_have_count(2)
+    assert page.locator("#cards h3").all_inner_texts() == ["frame", "b.PNG"]
+    assert [one["name"] for one in stub.films] == ["take1.jpg.mts"]
 
 
 def test_films_are_copied_one_after_the_other_and_each_can_be_stopped(show, stub):
