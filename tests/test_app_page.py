@@ -318,6 +318,8 @@ def test_in_teachers_mode_the_class_votes_before_it_sees(show, stub):
     expect(card(page, 2)).to_contain_text("1 % · 1 vote")
     button(page, "Teacher's mode").click()
     expect(card(page)).to_contain_text("wide_LS.jpg")
+    button(page, "Teacher's mode").click()  # for the next class
+    expect(card(page)).to_contain_text("0 votes: what do you see?")
 
 
 def test_a_picture_that_comes_in_teachers_mode_gives_nothing_away(show, stub):
