@@ -30,7 +30,16 @@ from .figures import (
 from .table import beside, printable, save, thumbnail
 from .timelines import to_fcpxml, to_xmeml
 
-__all__ = ["compare", "comparison", "contact_sheet", "export", "summary", "transition_counts"]
+__all__ = [
+    "compare",
+    "comparison",
+    "comparison_files",
+    "contact_sheet",
+    "export",
+    "side_by_side",
+    "summary",
+    "transition_counts",
+]
 
 DRAWINGS = (timeline, rhythm, cutting_rate, shares, lengths, histogram, transitions)
 COMPARISON = "film,shots,"  # how a file of `comparison` begins
@@ -111,16 +120,28 @@ def comparison(tables: Sequence[pd.DataFrame], out: str | Path) -> tuple[pd.Data
     These are comparison.csv and comparison.png, which take the place of earlier ones; with a number in their names
     where a film has that name, or another file.
     """
-    films = pd.DataFrame({table.attrs["name"]: summary(table) for table in tables}).T.rename_axis("film")
-    films["shots"] = films["shots"].astype(int)
+    films = side_by_side(tables)
     number, csv = 1, Path(out, "comparison.csv")
     while _is_taken(csv):
         number += 1
         csv = Path(out, f"comparison ({number}).csv")
     picture = csv.with_suffix(".png")
-    write(csv, films.rename(index=lambda name: printable(str(name))).to_csv(float_format="%.4f"))
-    write(picture, _png(compare(films)))
+    text, drawing = comparison_files(films)
+    write(csv, text)
+    write(picture, drawing)
     return films, [csv, picture]
+
+
+def side_by_side(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The `summary` of each film, one row a film, named after its results."""
+    films = pd.DataFrame({table.attrs["name"]: summary(table) for table in tables}).T.rename_axis("film")
+    return films.astype({"shots": int})
+
+
+def comparison_files(films: pd.DataFrame) -> tuple[str, bytes]:
+    """What `side_by_side` gives as the text of a CSV file and as a PNG picture."""
+    text = films.rename(index=lambda name: printable(str(name))).to_csv(float_format="%.4f")
+    return text, _png(compare(films))
 
 
 def _is_taken(csv: Path) -> bool:

@@ -155,6 +155,22 @@ class Work:
                 lines.append(line)
         return lines or None
 
+    def so_far(self) -> list[dict]:
+        """The rows that are found while the work goes on, in this process or another, or lie there since it stopped."""
+        rows = []
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            for line in self.part.read_bytes().splitlines(keepends=True)[1:]:
+                if line.endswith(b"\n"):
+                    rows.append(json.loads(line))
+        return rows
+
+    def remove(self) -> None:
+        """Remove the results, finished or not, with all that `report.export` wrote beside them."""
+        for folder in (self.shots, self.part_shots):
+            shutil.rmtree(folder, ignore_errors=True)
+        for path in (self.csv, *(beside(self.csv, end) for end in RESULTS), self.part):
+            path.unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def begin(self) -> Iterator[None]:
         """Make the files of unfinished work, or what of them is whole; until the end, no other run can do so.
