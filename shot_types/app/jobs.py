@@ -14,6 +14,8 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from tqdm import tqdm
+
 from ..classifier import load_classifier
 from ..files import write
 from ..film import analyze
@@ -189,6 +191,7 @@ class _Worker:
 def _work(pipe: Connection, places: Places, framework: str | None, weights: Path | None) -> None:
     """What the process does. Of a film it says `results` and `seconds`, and at the end `state` and `message`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
+    tqdm.set_lock(threading.RLock())  # its own is one of the system's, which stays where a process is killed
     threading.Thread(target=_end_with, args=(parent_process().join,), daemon=True).start()
     classifier = None
     while True:

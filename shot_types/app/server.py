@@ -106,7 +106,9 @@ def application(
         Route("/films/{id}/{name:path}", pages.file),
     ]
     errors = {HTTPException: _error, ValueError: _error, OSError: _error}
-    return Guard(Starlette(routes=routes, lifespan=pages.lifespan, exception_handlers=errors), port, token)
+    app = Starlette(routes=routes, lifespan=pages.lifespan, exception_handlers=errors)
+    app.state.folder = places.folder
+    return Guard(app, port, token)
 
 
 def _error(request: Request, error: Exception) -> JSONResponse:
@@ -152,7 +154,6 @@ class _Pages:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        app.state.folder = self.places.folder
         for part in self.places.uploads.glob(".*.part"):  # of a server that was killed
             part.unlink()
         self.queue.start()
