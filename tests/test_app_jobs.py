@@ -129,7 +129,7 @@ def test_a_film_that_waits_is_stopped_and_removed_too(folder, long, queues):
     until(lambda: first.results and queue.work(first).so_far())
     queue.remove(first.id)
     assert list(queue.films) == [second.id]
-    assert [path.name for path in (folder / "shot_types_analysis").iterdir()] == ["queue.json"]
+    assert [path.name for path in (folder / "shot_types_analysis").glob("[!.]*")] == ["queue.json"]
     assert (folder / "long.mp4").exists()
 
 
@@ -145,7 +145,9 @@ def test_a_process_that_dies_fails_its_film_alone(folder, long, queues):
 
 
 def test_a_film_that_is_gone_fails(folder, queues):
-    Queue(Places(folder)).add("a.mp4")
+    before = Queue(Places(folder))
+    before.add("a.mp4")
+    before.close()
     (folder / "a.mp4").unlink()
     queue = queues(folder)
     (gone,) = queue.films.values()
@@ -160,6 +162,14 @@ def test_a_damaged_queue_is_named(folder, text):
     (folder / "shot_types_analysis" / "queue.json").write_text(text)
     with pytest.raises(ValueError, match=r"queue\.json: not a queue of films; move it away"):
         Queue(Places(folder))
+
+
+def test_one_server_alone_has_the_queue_of_a_folder(folder, queues):
+    queue = queues(folder)
+    with pytest.raises(ValueError, match="another server is at work there"):
+        Queue(Places(folder))
+    queue.close()
+    queues(folder)
 
 
 def serve(folder, light):

@@ -256,7 +256,8 @@ class TestUploads:
         assert len(list((folder / "shot_types_analysis").iterdir())) > 30
         assert [client.delete(f"/api/films/{number}").status_code for number in numbers] == [200, 200]
         assert states(client) == {} and client.delete(f"/api/films/{numbers[0]}").status_code == 404
-        assert {path.name for path in (folder / "shot_types_analysis").iterdir()} == {"mine.txt", "queue.json"}
+        names = {path.name for path in (folder / "shot_types_analysis").glob("[!.]*")}
+        assert names == {"mine.txt", "queue.json"}
         assert not list((folder / "shot_types_uploads").iterdir()) and path.exists()
 
 
@@ -289,11 +290,11 @@ class TestPictures:
         answer = client.post("/api/pictures", headers={"Content-Length": "100000001"}, content=b"x")
         assert answer.status_code == 413
 
-    def test_heat_maps_where_a_framework_gives_gradients(self, client, folder, pytorch_weights):
+    def test_heat_maps_where_a_framework_gives_gradients(self, client, tmp_path, pytorch_weights):
         data = jpeg(textured(180, 320))
         assert client.get("/api/state").json()["heatmaps"] is False
         assert client.post("/api/heatmap?label=MS", content=data).status_code == 501
-        with opened(folder, pytorch_weights) as other:
+        with opened(tmp_path, pytorch_weights) as other:
             assert other.get("/api/state").json()["heatmaps"] is True
             answer = other.post("/api/heatmap?name=a.jpg&label=MS", content=data)
             assert answer.headers["content-type"] == "image/jpeg"

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import IO
 
 from tqdm import tqdm
 
@@ -20,11 +21,11 @@ from ..classifier import load_classifier
 from ..files import write
 from ..film import analyze
 from ..film.report import export
-from ..film.work import Work, identity, own_name
+from ..film.work import Work, identity, lock, own_name
 from ..video import Video
 from .places import Places
 
-QUEUE = "queue.json"
+QUEUE, LOCK = "queue.json", ".queue.lock"
 UNDONE = ("waiting", "working")
 
 
@@ -47,13 +48,32 @@ class Queue:
     """Films in the order in which they came; its methods may be called from any thread."""
 
     def __init__(self, places: Places, framework: str | None = None, weights: str | Path | None = None):
-        """`framework`, `weights`: as of `load_classifier`. Raises ValueError where the file of the queue is damaged."""
+        """`framework`, `weights`: as of `load_classifier`.
+
+        Raises ValueError where the file of the queue is damaged, and where another server has it, until its `close`.
+        """
         self.places, self.call = places, (framework, weights and Path(weights).resolve())
         self.change = threading.Condition(threading.RLock())
         self.file = places.results / QUEUE
+        self.mine = self._locked()
         self.films = {film.id: film for film in self._read()}
         self.worker: _Worker | None = None
+        self.thread: threading.Thread | None = None
         self.closed = False
+
+    def _locked(self) -> IO[bytes]:
+        self.places.results.mkdir(exist_ok=True)
+        file = (self.places.results / LOCK).open("ab")
+        try:
+            lock(file)
+        except (BlockingIOError, PermissionError) as error:
+            file.close()
+            raise ValueError(
+                f"{self.places.folder}: another server is at work there; use its page, or name another --folder"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        return file
 
     def _read(self) -> list[Film]:
         try:
@@ -84,7 +104,9 @@ class Queue:
             if self.worker:
                 self.worker.end()
             self.change.notify_all()
-        self.thread.join()
+        if self.thread:
+            self.thread.join()
+        self.mine.close()
 
     def add(self, path: str, uploaded: bool = False) -> Film:
         """Put a film at the end; one that waits or is at work already is given back. ValueError, FileNotFoundError."""

@@ -19,13 +19,15 @@ from .table import RESULTS, beside, load, printable, save, short_digest
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
 
-    def _lock(file: IO) -> None:
+    def lock(file: IO) -> None:
+        """Take a lock of the system on an open file, which ends with it; BlockingIOError where another has it."""
         flock(file, LOCK_EX | LOCK_NB)
 
 except ImportError:  # Windows
     import msvcrt
 
-    def _lock(file: IO) -> None:
+    def lock(file: IO) -> None:
+        """The same; PermissionError where another has it."""
         file.seek(1 << 30)  # far from what is written: others cannot read locked bytes there
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
@@ -205,7 +207,7 @@ class Work:
         while True:
             file = self.part.open("ab")
             try:
-                _lock(file)
+                lock(file)
             except (BlockingIOError, PermissionError) as error:
                 file.close()
                 raise ValueError(
