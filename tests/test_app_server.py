@@ -247,7 +247,6 @@ class TestUploads:
 
     def test_who_removes_a_film_removes_results_and_upload_but_no_film_of_the_folder(self, client, folder):
         path = write_video(folder / "film.mp4", [textured(90, 160, seed) for seed in (0, 1) for _ in range(24)])
-        (folder / "shot_types_analysis").mkdir()
         (folder / "shot_types_analysis" / "mine.txt").touch()
         numbers = [client.post("/api/films?name=up.mp4", content=path.read_bytes()).json()["id"]]
         path.write_bytes(path.read_bytes() + b"\0")  # another film
@@ -363,6 +362,16 @@ class TestFilms:
         assert analysed.get("/api/comparison.csv").text.startswith("film,shots,minutes,ASL")
         assert analysed.get("/api/comparison.png").content.startswith(b"\x89PNG")
 
+    def test_what_is_not_done_has_no_page_and_no_files(self, client, folder):
+        (folder / "bad.mp4").write_bytes(b"no film")
+        number = client.post("/api/films", json={"path": "bad.mp4"}).json()["id"]
+        assert ended(client, number)["state"] == "failed"
+        assert client.get(f"/api/films/{number}/shots").json() == []
+        for path, status in (("/films/{}/", 409), ("/films/{}/a.csv", 404), ("/api/films/{}/files", 404)):
+            answer = client.get(path.format(number))
+            assert answer.status_code == status and answer.json()["error"].startswith("bad.mp4: ")
+        assert client.put(f"/api/films/{number}/table", content=b"x").status_code == 409
+
     def test_without_a_film_there_is_nothing_side_by_side(self, client):
         assert client.get("/api/comparison").status_code == 404
 
@@ -415,12 +424,16 @@ class TestSaving:
 
     def test_the_second_of_two_windows_is_told_what_the_first_changed(self, own):
         url, version, lines = table_of(own)
-        first = change(change(lines, 3, "label", "CS"), 6, "kind", "title")
+        first = change(change(change(lines, 3, "label", "CS"), 6, "kind", "title"), 2, "check", "1")
         assert put(own, url, version, first).status_code == 200
         saved = own.csv.read_bytes()
         answer = put(own, url, version, change(lines, 1, "label", "ECS"))
         assert answer.status_code == 409 and "changed in another window" in answer.json()["error"]
-        assert answer.json()["changed"] == ["shot 3: label ECS -> CS", "shot 6: kind empty -> title"]
+        assert answer.json()["changed"] == [
+            "shot 2: check 0 -> 1",
+            "shot 3: label ECS -> CS",
+            "shot 6: kind empty -> title",
+        ]
         assert own.csv.read_bytes() == saved
         url, version, lines = table_of(own)
         assert answer.json()["version"] == version

@@ -1,4 +1,4 @@
-"""Which files a client may name: those below one folder, and uploads, which get names of their own."""
+"""Which files the page may name: those below one folder, and uploads, which get names of their own."""
 
 import re
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import shutil
 import tempfile
 import threading
@@ -14,7 +15,7 @@ import pandas as pd
 from ..film import load, save
 from ..film.analysis import with_thumbnails
 from ..film.exports import cells, to_page
-from ..film.report import export, summary
+from ..film.report import export_copies, summary
 from ..film.table import RESULTS, beside, records, to_csv
 from ..film.work import Work
 from ..labels import SCALE
@@ -60,33 +61,32 @@ class Results:
     def __init__(self, work: Work, path: Path, url: str):
         """`work`: where they lie. `path`: the film. `url`: of what is served of it, with a slash at the end."""
         self.work, self.path, self.url = work, path, url
-        self.lock = threading.RLock()
+        self.lock, self.exporting = threading.RLock(), threading.Lock()  # who exports keeps nobody waiting
         self.known: dict[str, dict] = {}
         self.read: tuple | None = None
-        self.figures = {"shots": 0, "shares": dict.fromkeys(SCALE, 0.0)}
 
     def table(self) -> pd.DataFrame:
         """As `film.load`, read again only where the file is another; not to be changed."""
         with self.lock:
+            if not self.work.csv.exists():
+                raise FileNotFoundError(
+                    f"{self.work.csv}: no table yet, or it was moved; let the film be analysed again"
+                )
             stamp = [path.stat().st_mtime_ns for path in (self.work.csv, beside(self.work.csv, ".json"))]
             if self.read is None or self.read[0] != stamp:
-                self.read = (stamp, table := load(self.work.csv))
-                self.figures = {"shots": len(table), "shares": summary(table)[list(SCALE)].to_dict()}
+                table = load(self.work.csv)
+                self.read = (stamp, table, {"shots": len(table), "shares": summary(table)[list(SCALE)].to_dict()})
             return self.read[1]
 
-    def latest_figures(self) -> dict:
-        """`shots` (how many rows) and `shares` (of the time, by label); those before a save that goes on just then."""
-        if self.lock.acquire(blocking=False):
-            try:
-                self.table()
-            finally:
-                self.lock.release()
-        return self.figures
+    def figures(self) -> dict:
+        """`shots`: how many rows; `shares`: of the time of shots, by label."""
+        with self.lock:
+            self.table()
+            return self.read[2]
 
     def rows(self) -> list[dict]:
         """What the front page shows of each shot that is found so far; the thumbnail as a URL, or ""."""
-        finished = self.work.csv.exists() and not self.work.part.exists()
-        found = records(self.table()) if finished else self.work.so_far()
+        found = records(self.table()) if self._is_finished() else self.work.so_far()
         rows = [{name: row.get(name) for name in COLUMNS} for row in found]
         return [row | {"thumbnail": row["thumbnail"] and self.url + quote(row["thumbnail"])} for row in rows]
 
@@ -110,9 +110,10 @@ class Results:
                 raise ConflictError(self.work.csv.name, changed, now)
             table = self._checked(text)
             table.attrs |= {name: present.attrs[name] for name in ("media", "folder", "name")}
-            save(table, self.work.csv)
-            with contextlib.suppress(FileNotFoundError):  # a film that was moved: no new pictures
-                with_thumbnails(table, self.path, self.work)
+            if self._version(table) != now:
+                save(table, self.work.csv)
+                with contextlib.suppress(FileNotFoundError):  # a film that was moved: no new pictures
+                    with_thumbnails(table, self.path, self.work)
             table = self.table()
             changed = _differences(_said(present), _said(table))
             return {"version": self._version(table), "changed": len(changed), "shots": cells(table)["shots"]}
@@ -129,14 +130,25 @@ class Results:
                 raise ValueError(str(error).replace(f"{copy}", copy.name)) from error
 
     def follow(self) -> None:
-        """Write the exports again where they are older than the table, or missing."""
-        with self.lock:
-            since = self.work.csv.stat().st_mtime_ns
-            files = [beside(self.work.csv, end) for end in RESULTS if end != ".json"]
-            if all(file.exists() and file.stat().st_mtime_ns >= since for file in files):
-                return
-            with DRAWING:
-                export(self.table())
+        """Write the exports again where they are older than the table, or missing.
+
+        They get the table's time, so that those which a save overtakes are seen to be older.
+        """
+        files = [beside(self.work.csv, end) for end in RESULTS if end != ".json"]
+        with self.exporting:
+            while not all(file.exists() and file.stat().st_mtime_ns >= self._time() for file in files):
+                with self.lock:
+                    table, since = self.table(), self._time()
+                with DRAWING:
+                    written = export_copies(table)
+                for file in written:
+                    os.utime(file, ns=(since, since))
+
+    def _is_finished(self) -> bool:
+        return self.work.csv.exists() and not self.work.part.exists()
+
+    def _time(self) -> int:
+        return self.work.csv.stat().st_mtime_ns
 
     def files(self) -> list[dict]:
         """Name and purpose of all files for other programs."""
@@ -148,12 +160,11 @@ class Results:
         if name in [file["name"] for file in self.files()]:
             self.follow()
             return self.work.csv.with_name(name)
-        finished = self.work.csv.exists() and not self.work.part.exists()
-        rows = records(self.table()) if finished else self.work.so_far()
-        if name and name in {row["thumbnail"] for row in rows}:
-            folder = self.work.shots if finished else self.work.part_shots
-            if (path := folder / Path(name).name).is_file():
-                return path
+        finished, path = self._is_finished(), Path(name)
+        known = name in set(self.table()["thumbnail"]) if finished else path.parent.as_posix() == self.work.shots.name
+        path = (self.work.shots if finished else self.work.part_shots) / path.name
+        if name and known and path.is_file():
+            return path
         raise FileNotFoundError(f"{name}: no file of this film; go back to its page")
 
     def _version(self, table: pd.DataFrame) -> str:
@@ -172,10 +183,14 @@ def _said(table: pd.DataFrame) -> dict[tuple, dict]:
     return dict(zip(times, table[names].to_dict("records"), strict=True))
 
 
+def _word(value: object) -> object:
+    return "none" if value == "" else value
+
+
 def _differences(before: dict[tuple, dict], after: dict[tuple, dict]) -> list[str]:
     """One text each, such as "shot 3: label MS -> CS"; shots have the numbers that they have `after`, or had."""
     texts = [
-        (start, f"shot {row['shot']}: {name} {before[start, end][name] or 'none'} -> {row[name] or 'none'}")
+        (start, f"shot {row['shot']}: {name} {_word(before[start, end][name])} -> {_word(row[name])}")
         for (start, end), row in after.items()
         for name in ("kind", "label", "check")
         if (start, end) in before and before[start, end][name] != row[name]

@@ -94,8 +94,14 @@ def contact_sheet(
 
 def export(table: pd.DataFrame) -> list[Path]:
     """Write all there is beside the table's CSV file, which takes over corrections too; returns the files."""
-    csv = Path(table.attrs["folder"], f"{table.attrs['name']}.csv")
+    csv = _csv(table)
     save(table, csv)
+    return [csv, beside(csv, ".json"), *export_copies(table)]
+
+
+def export_copies(table: pd.DataFrame) -> list[Path]:
+    """As `export`, without the table itself and its JSON file, which stay as they are."""
+    csv = _csv(table)
     files = {
         ".otio": otio.adapters.write_to_string(to_otio(table), "otio_json"),
         ".edl": to_edl(table),
@@ -111,7 +117,11 @@ def export(table: pd.DataFrame) -> list[Path]:
         files[f"_{draw.__name__}.png"] = _png(draw(table))
     for end, data in files.items():
         write(beside(csv, end), data)
-    return [beside(csv, end) for end in (".csv", ".json", *files)]
+    return [beside(csv, end) for end in files]
+
+
+def _csv(table: pd.DataFrame) -> Path:
+    return Path(table.attrs["folder"], f"{table.attrs['name']}.csv")
 
 
 def comparison(tables: Sequence[pd.DataFrame], out: str | Path) -> tuple[pd.DataFrame, list[Path]]:
