@@ -1,3 +1,4 @@
+# make app: the page on which pictures and films are dropped, in .venv-light.
 # make demo: classify the example pictures.   make test: lint and the whole test suite.
 # make demo-light: the same by ONNX Runtime alone, in a .venv-light of its own, without PyTorch and TensorFlow.
 # make export: weights to ONNX.   make probe: what tells shots from titles fitted anew, on data/shotmix; then export.
@@ -9,7 +10,10 @@ READY = .venv/.requirements-installed
 LIGHT = .venv-light/.requirements-installed
 RIGHT_PYTHON = $(PYTHON) --version | grep -q "Python 3\.11" || { echo "make: Python 3.11 is needed; name it with PYTHON=..."; exit 1; }
 
-.PHONY: demo demo-light test export probe figures benchmark fuzz clean
+.PHONY: app demo demo-light test export probe figures benchmark fuzz clean
+
+app: $(LIGHT)
+	@.venv-light/bin/shot-types app $(APP)
 
 demo: $(READY)
 	@.venv/bin/python tools/demo.py

@@ -1,4 +1,4 @@
-"""Command line: `python -m shot_types classify PICTURES --out table.csv`, `... film FILMS --out FOLDER`."""
+"""Command line: `python -m shot_types classify PICTURES --out table.csv`, `... film FILMS --out FOLDER`, `... app`."""
 
 import argparse
 import contextlib
@@ -200,6 +200,15 @@ def film(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def app(args: argparse.Namespace) -> int:
+    """Serve the local page until interrupted."""
+    from .app.server import serve  # not above: it takes Starlette, uvicorn and all that films take
+
+    options = {"browser": args.browser, "limit": args.limit, "framework": args.framework, "weights": args.weights}
+    serve(args.folder, args.port, **options)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     scale = "\n".join(f"  {label:4} {NAMES[label]}" for label in SCALE)
     parser = argparse.ArgumentParser(
@@ -250,7 +259,36 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--detector", choices=detectors, default="adaptive", help="PySceneDetect's")
     command.add_argument("--min-shot", type=_above_0(float), default=0.25, metavar="SECONDS", help="no shot is shorter")
     command.set_defaults(run=film)
+    _app_command(commands)
     return parser
+
+
+def _app_command(commands) -> None:
+    command = commands.add_parser(
+        "app",
+        help="a page in the browser on which pictures and films are dropped",
+        description="Serve a page on this machine alone, and open it in the browser: pictures and films are dropped on"
+        " it, labels and cuts corrected and saved. Results and uploads go into the folder. Ctrl-C ends it; films that"
+        " are not done go on the next time.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.add_argument("--port", type=_port, default=8757, metavar="N", help="of the address; 0 takes a free one")
+    command.add_argument(
+        "--folder",
+        type=lambda text: Path(_path(text)),
+        default=".",
+        help="films below it can be chosen by name; nothing else is read or written",
+    )
+    command.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
+    command.add_argument("--limit", type=_above_0(float), default=20, metavar="GB", help="of a film that is dropped")
+    _classifier_options(command)
+    command.set_defaults(run=app)
+
+
+def _port(text: str) -> int:
+    if not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port; give a number from 1024 to 65535, or 0")
+    return int(text)
 
 
 def _path(text: str) -> str:

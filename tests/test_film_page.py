@@ -1,18 +1,23 @@
 """The page of a film in a real browser: clicked, typed at, saved, read again."""
 
 import io
+import json
 import re
 import shutil
+import socket
+import threading
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import uvicorn
 from conftest import write_video
-from films import SIX, Brightness, shots, six_shots
-from playwright.sync_api import sync_playwright
+from films import SIX, Brightness, brightness_weights, shots, six_shots
+from playwright.sync_api import expect, sync_playwright
 
 from shot_types import film
+from shot_types.app.server import application
 from shot_types.film.exports import to_page
 
 
@@ -66,9 +71,15 @@ def show(browser):
     assert said == []
 
 
+def until(page, condition):
+    """As `wait_for_function`, which the rules of a served page for scripts do not let in."""
+    look = f"() => new Promise((done) => {{ const look = () => {condition} ? done() : setTimeout(look, 20); look(); }})"
+    page.evaluate(look)
+
+
 def playable(page):
     """Waits until the film can be played; skips where this browser does not know H.264."""
-    page.wait_for_function("video.readyState >= 2 || video.hidden")
+    until(page, "(video.readyState >= 2 || video.hidden)")
     if page.evaluate("video.hidden"):
         pytest.skip("this Chromium plays no H.264")
     return page
@@ -104,7 +115,7 @@ def column(page, place):
 
 def seek(page, seconds):
     page.evaluate("seconds => { stop = null; video.pause(); video.currentTime = seconds; }", seconds)
-    page.wait_for_function("!video.seeking")
+    until(page, "!video.seeking")
 
 
 def test_a_click_selects_a_row_and_plays_its_shot_to_the_end(show, folder):
@@ -361,3 +372,116 @@ def test_a_film_of_any_name_in_another_folder_is_played(show, tmp_path, name):
     with page.expect_download() as download:
         button(page, "Save").click()
     assert Path(download.value.path()).read_text() == (out / f"{name}.csv").read_text()
+
+
+class Served:
+    """The film, analysed, in the folder of a server, whose windows show its page."""
+
+    def __init__(self, made, folder, weights, context):
+        results = folder / "shot_types_analysis"
+        shutil.copytree(made, results)
+        (results / "film.mp4").rename(folder / "film.mp4")
+        known = {"path": "film.mp4", "id": "1", "state": "done", "results": "film", "seconds": 7.67}
+        (results / "queue.json").write_text(json.dumps([known]))
+        self.csv, self.context, listener = results / "film.csv", context, socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        app = application(folder, listener.getsockname()[1], "secret", weights=weights)
+        self.server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        self.thread = threading.Thread(target=self.server.run, args=([listener],))
+        self.thread.start()
+
+    def window(self):
+        page = self.context.new_page()
+        page.goto(f"{self.address}/?token=secret")
+        page.goto(f"{self.address}/films/1/")
+        return page
+
+    def close(self):
+        self.server.should_exit = True
+        self.thread.join()
+
+    def labels(self):
+        return film.load(self.csv)["label"].tolist()
+
+
+@pytest.fixture
+def served(made, tmp_path, browser):
+    (tmp_path / "films").mkdir()
+    context = browser.new_context()
+    served = Served(made, tmp_path / "films", brightness_weights(tmp_path / "brightness.onnx"), context)
+    yield served
+    context.close()
+    served.close()
+
+
+def press_save(page, says):
+    button(page, "Save").click()
+    page.get_by_role("status").filter(has_text=re.compile(says)).wait_for()
+
+
+def label(page, number, key):
+    row(page, number).click()
+    page.keyboard.press(key)
+
+
+def test_a_served_page_saves_into_the_table_and_shows_thumbnails_and_film(served):
+    page = playable(served.window())
+    assert page.evaluate("find('tbody img').complete && find('tbody img').naturalWidth") == 160
+    label(page, 1, "3")
+    assert page.title().startswith("•")
+    press_save(page, "saved in film.csv")
+    assert served.labels() == ["MS", *SIX[1:], ""] and not page.title().startswith("•")
+    assert row(page, 1).locator("td").nth(5).inner_text() == "corrected"
+    label(page, 2, "1")
+    press_save(page, "saved in film.csv")
+    assert served.labels() == ["MS", "ECS", *SIX[2:], ""]
+    page.reload()
+    assert column(page, 5)[:3] == ["MS", "ECS", "ECS"]
+
+
+def test_what_was_saved_can_be_undone_and_saved_again(served):
+    page = playable(served.window())
+    before = film.load(served.csv)
+    seek(page, 2.01)
+    page.keyboard.press("s")
+    page.keyboard.press("5")
+    press_save(page, "saved in film.csv")
+    assert served.labels() == ["LS", "MS", "LS", *SIX[2:], ""] and column(page, 2) == list("1234567")
+    label(page, 6, "m")
+    press_save(page, "saved in film.csv")
+    assert len(served.labels()) == 6
+    for _ in range(3):
+        page.keyboard.press("u")
+    press_save(page, "saved in film.csv")
+    assert served.labels() == [*SIX, ""]
+    times = ["start_seconds", "end_seconds", "start", "end", "kind", "label"]
+    pd.testing.assert_frame_equal(film.load(served.csv)[times], before[times])
+
+
+def test_the_second_of_two_windows_hears_what_the_first_changed_and_can_reload(served):
+    first, second = served.window(), served.window()
+    label(first, 3, "5")
+    press_save(first, "saved in film.csv")
+    label(second, 1, "1")
+    press_save(second, "changed in another window")
+    assert "shot 3: label ECS -> LS" in second.get_by_role("status").inner_text() and second.title().startswith("•")
+    assert served.labels() == ["LS", "MS", "LS", "FS", "LS", ""]
+    second.on("dialog", lambda dialog: dialog.accept())
+    second.get_by_role("button", name="Reload").click()
+    expect(second).to_have_title("film.mp4")
+    assert column(second, 5)[:3] == ["LS", "MS", "LS"]
+    label(second, 1, "1")
+    press_save(second, "saved in film.csv")
+    assert served.labels() == ["ECS", "MS", "LS", "FS", "LS", ""]
+
+
+def test_what_cannot_be_saved_is_said_and_stays_on_the_page(served):
+    page = served.window()
+    label(page, 1, "1")
+    record = served.csv.with_suffix(".json")
+    record.rename(record.with_name("away"))
+    press_save(page, "not saved: .*film.json")
+    record.with_name("away").rename(record)
+    served.close()
+    press_save(page, "not saved: the server does not answer")
+    assert page.title().startswith("•") and served.labels() == [*SIX, ""]

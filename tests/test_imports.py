@@ -17,6 +17,7 @@ STOREYS = (  # from the ground up
     {""},  # the package's own names
     {"heatmap", "report"},
     {"film", "training"},
+    {"app"},
     {"__main__"},
 )
 STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}

@@ -91,7 +91,7 @@ def analyze(
     finished = work.finished()
     if finished is not None:
         finished.attrs["media"] = str(media)
-        return _with_thumbnails(finished, path, work)
+        return with_thumbnails(finished, path, work)
     with Video(path, MIN_HEIGHT) as video:
         run = _Pass(video, finder, classifier, round(every * MICRO), most, progress)
         with work.begin():
@@ -104,8 +104,11 @@ def analyze(
             return work.finish({**attrs, "work_seconds": seconds, "versions": versions})
 
 
-def _with_thumbnails(table: pd.DataFrame, path: Path, work: Work) -> pd.DataFrame:
-    """The same table, saved with a picture of each shot that a person cut off from another."""
+def with_thumbnails(table: pd.DataFrame, path: Path, work: Work) -> pd.DataFrame:
+    """The same table, saved with a picture of each shot that a person cut off from another.
+
+    `path`: the film. `work`: the results whose table it is.
+    """
     new = table[table["thumbnail"] == ""]
     if len(new):
         work.shots.mkdir(exist_ok=True)

@@ -135,23 +135,35 @@ def to_chapters(table: pd.DataFrame) -> str:
     return "\n".join(cues)
 
 
-def to_page(table: pd.DataFrame) -> str:
+def to_page(table: pd.DataFrame, save: dict | None = None) -> str:
     """One web page that plays the film, where that lies, and needs no other file: to look at shots and correct them.
 
-    It holds the cells of the table's CSV file as they stand there, and saves them so with what a person changed.
+    It holds the cells of the table's CSV file as they stand there, and saves them so with what a person changed: as a
+    download or, where a server gives the page, to that. Then `save` has `url`, to which the text of the file is PUT,
+    `version` for the header If-Match, and `video`, the film's URL; thumbnails are read from the server as well.
     """
-    pictures = []
-    for shot in table.itertuples():
-        data = io.BytesIO()
-        thumbnail(table, shot).save(data, "JPEG")
-        pictures.append("data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode())
-    columns, *shots = csv.reader(io.StringIO(to_csv(table), newline=""))
+    pictures = [_picture(table, shot, linked=save is not None) for shot in table.itertuples()]
     said = {name: table.attrs[name] for name in ("made_from", "rate", "note", "versions")}
-    said |= {"columns": columns, "shots": shots, "pictures": pictures, "kinds": KINDS, "scale": SCALE, "names": NAMES}
-    said |= {"colors": COLORS | GREYS, "video": media_url(table)}
+    said |= {**cells(table), "pictures": pictures, "kinds": KINDS, "scale": SCALE, "names": NAMES}
+    said |= {"colors": COLORS | GREYS, "video": save["video"] if save else media_url(table), "save": save}
     said["csv"] = table.attrs.get("name", Path(table.attrs["made_from"]["film"]).stem) + ".csv"
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return template.replace("null /* the film */", json.dumps(said).replace("<", "\\u003c"))
+
+
+def cells(table: pd.DataFrame) -> dict:
+    """The texts in the table's CSV file: `columns`, and `shots` with a list for each."""
+    columns, *shots = csv.reader(io.StringIO(to_csv(table), newline=""))
+    return {"columns": columns, "shots": shots}
+
+
+def _picture(table: pd.DataFrame, shot, linked: bool) -> str:
+    """The URL of a thumbnail, from the table's folder on if it may be `linked` and there is one, else with its data."""
+    if linked and shot.thumbnail:
+        return quote(shot.thumbnail)
+    data = io.BytesIO()
+    thumbnail(table, shot).save(data, "JPEG")
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def clock(seconds: float) -> str:

@@ -30,7 +30,16 @@ from .figures import (
 from .table import beside, printable, save, thumbnail
 from .timelines import to_fcpxml, to_xmeml
 
-__all__ = ["compare", "comparison", "contact_sheet", "export", "summary", "transition_counts"]
+__all__ = [
+    "compare",
+    "comparison",
+    "comparison_files",
+    "contact_sheet",
+    "export",
+    "side_by_side",
+    "summary",
+    "transition_counts",
+]
 
 DRAWINGS = (timeline, rhythm, cutting_rate, shares, lengths, histogram, transitions)
 COMPARISON = "film,shots,"  # how a file of `comparison` begins
@@ -85,8 +94,14 @@ def contact_sheet(
 
 def export(table: pd.DataFrame) -> list[Path]:
     """Write all there is beside the table's CSV file, which takes over corrections too; returns the files."""
-    csv = Path(table.attrs["folder"], f"{table.attrs['name']}.csv")
+    csv = _csv(table)
     save(table, csv)
+    return [csv, beside(csv, ".json"), *export_copies(table)]
+
+
+def export_copies(table: pd.DataFrame) -> list[Path]:
+    """As `export`, without the table itself and its JSON file, which stay as they are."""
+    csv = _csv(table)
     files = {
         ".otio": otio.adapters.write_to_string(to_otio(table), "otio_json"),
         ".edl": to_edl(table),
@@ -102,7 +117,11 @@ def export(table: pd.DataFrame) -> list[Path]:
         files[f"_{draw.__name__}.png"] = _png(draw(table))
     for end, data in files.items():
         write(beside(csv, end), data)
-    return [beside(csv, end) for end in (".csv", ".json", *files)]
+    return [beside(csv, end) for end in files]
+
+
+def _csv(table: pd.DataFrame) -> Path:
+    return Path(table.attrs["folder"], f"{table.attrs['name']}.csv")
 
 
 def comparison(tables: Sequence[pd.DataFrame], out: str | Path) -> tuple[pd.DataFrame, list[Path]]:
@@ -111,16 +130,28 @@ def comparison(tables: Sequence[pd.DataFrame], out: str | Path) -> tuple[pd.Data
     These are comparison.csv and comparison.png, which take the place of earlier ones; with a number in their names
     where a film has that name, or another file.
     """
-    films = pd.DataFrame({table.attrs["name"]: summary(table) for table in tables}).T.rename_axis("film")
-    films["shots"] = films["shots"].astype(int)
+    films = side_by_side(tables)
     number, csv = 1, Path(out, "comparison.csv")
     while _is_taken(csv):
         number += 1
         csv = Path(out, f"comparison ({number}).csv")
     picture = csv.with_suffix(".png")
-    write(csv, films.rename(index=lambda name: printable(str(name))).to_csv(float_format="%.4f"))
-    write(picture, _png(compare(films)))
+    text, drawing = comparison_files(films)
+    write(csv, text)
+    write(picture, drawing)
     return films, [csv, picture]
+
+
+def side_by_side(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The `summary` of each film, one row a film, named after its results."""
+    films = pd.DataFrame({table.attrs["name"]: summary(table) for table in tables}).T.rename_axis("film")
+    return films.astype({"shots": int})
+
+
+def comparison_files(films: pd.DataFrame) -> tuple[str, bytes]:
+    """What `side_by_side` gives as the text of a CSV file and as a PNG picture."""
+    text = films.rename(index=lambda name: printable(str(name))).to_csv(float_format="%.4f")
+    return text, _png(compare(films))
 
 
 def _is_taken(csv: Path) -> bool:

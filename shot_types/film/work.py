@@ -19,13 +19,15 @@ from .table import RESULTS, beside, load, printable, save, short_digest
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
 
-    def _lock(file: IO) -> None:
+    def lock(file: IO) -> None:
+        """Take a lock of the system on an open file, which ends with it; BlockingIOError where another has it."""
         flock(file, LOCK_EX | LOCK_NB)
 
 except ImportError:  # Windows
     import msvcrt
 
-    def _lock(file: IO) -> None:
+    def lock(file: IO) -> None:
+        """The same; PermissionError where another has it."""
         file.seek(1 << 30)  # far from what is written: others cannot read locked bytes there
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
@@ -155,6 +157,22 @@ class Work:
                 lines.append(line)
         return lines or None
 
+    def so_far(self) -> list[dict]:
+        """The rows that are found while the work goes on, in this process or another, or lie there since it stopped."""
+        rows = []
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            for line in self.part.read_bytes().splitlines(keepends=True)[1:]:
+                if line.endswith(b"\n"):
+                    rows.append(json.loads(line))
+        return rows
+
+    def remove(self) -> None:
+        """Remove the results, finished or not, with all that `report.export` wrote beside them."""
+        for folder in (self.shots, self.part_shots):
+            shutil.rmtree(folder, ignore_errors=True)
+        for path in (self.csv, *(beside(self.csv, end) for end in RESULTS), self.part):
+            path.unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def begin(self) -> Iterator[None]:
         """Make the files of unfinished work, or what of them is whole; until the end, no other run can do so.
@@ -189,7 +207,7 @@ class Work:
         while True:
             file = self.part.open("ab")
             try:
-                _lock(file)
+                lock(file)
             except (BlockingIOError, PermissionError) as error:
                 file.close()
                 raise ValueError(
