@@ -66,7 +66,8 @@ def test_errors_are_one_line(tmp_path, capsys):
 
 
 def test_help_names_classes_and_options(capsys):
-    for call, words in ((["--help"], SCALE), (["classify", "--help"], ("--framework", "--weights", "--out"))):
+    options = {"classify": ("--framework", "--weights", "--out"), "app": ("--port", "--folder", "--no-browser")}
+    for call, words in ((["--help"], SCALE), *(([name, "--help"], words) for name, words in options.items())):
         with pytest.raises(SystemExit) as stop:
             main(call)
         printed = capsys.readouterr().out

@@ -158,7 +158,8 @@ class Results:
     def file(self, name: str) -> Path:
         """A thumbnail of the table or one of `files`, by its name; FileNotFoundError if it is none of these."""
         if name in [file["name"] for file in self.files()]:
-            self.follow()
+            if name not in (self.work.csv.name, beside(self.work.csv, ".json").name):
+                self.follow()
             return self.work.csv.with_name(name)
         finished, path = self._is_finished(), Path(name)
         known = name in set(self.table()["thumbnail"]) if finished else path.parent.as_posix() == self.work.shots.name
