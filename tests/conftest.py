@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from shot_types.cards import write_card
 from shot_types.classifier import load_classifier
@@ -200,3 +202,16 @@ def weights(framework, request):
 @pytest.fixture(scope="session")
 def classifier(framework, weights):
     return load_classifier(framework, weights)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium: Debian's, or that of Playwright; tests skip where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    with sync_playwright() as driver:
+        if not (found or Path(driver.chromium.executable_path).is_file()):
+            pytest.skip("no Chromium is installed here")
+        browser = driver.chromium.launch(executable_path=found)
+        yield browser
+        browser.close()

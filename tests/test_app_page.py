@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT, textured
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from shot_types.labels import COLORS, DEFINITIONS, GREYS, NAMES, SCALE
 
@@ -127,18 +126,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         """Prints nothing."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    with sync_playwright() as driver:
-        if not (found or Path(driver.chromium.executable_path).is_file()):
-            pytest.skip("no Chromium is installed here")
-        browser = driver.chromium.launch(executable_path=found)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -14,23 +14,11 @@ import pytest
 import uvicorn
 from conftest import write_video
 from films import SIX, Brightness, brightness_weights, shots, six_shots
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from shot_types import film
 from shot_types.app.server import application
 from shot_types.film.exports import to_page
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    with sync_playwright() as driver:
-        if not (found or Path(driver.chromium.executable_path).is_file()):
-            pytest.skip("no Chromium is installed here")
-        browser = driver.chromium.launch(executable_path=found)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
