@@ -17,9 +17,15 @@ LONG = 120_000  # milliseconds: a film on a busy machine
 
 
 @pytest.fixture
-def address(tmp_path):
-    """Where the server of a folder is, with the shipped weights of the light install."""
-    call = [sys.executable, "-m", "shot_types", "app", "--folder", str(tmp_path), "--port", "0", "--no-browser"]
+def folder(tmp_path):
+    (tmp_path / "films").mkdir()
+    return tmp_path / "films"
+
+
+@pytest.fixture
+def address(folder):
+    """Where the server of the folder is, with the shipped weights of the light install."""
+    call = [sys.executable, "-m", "shot_types", "app", "--folder", str(folder), "--port", "0", "--no-browser"]
     server = subprocess.Popen([*call, "--framework", "onnx"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     yield re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", server.stdout.readline())[0]
     server.send_signal(signal.SIGINT)
@@ -27,7 +33,7 @@ def address(tmp_path):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_from_a_drop_to_a_corrected_table_and_its_exports(browser, address, tmp_path, width):
+def test_from_a_drop_to_a_corrected_table_and_its_exports(browser, address, folder, width):
     context, said = browser.new_context(accept_downloads=True, viewport={"width": width, "height": 800}), []
     page = context.new_page()
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -38,6 +44,9 @@ def test_from_a_drop_to_a_corrected_table_and_its_exports(browser, address, tmp_
     clip = item(page, "clip.mp4")
     opened = clip.get_by_role("link", name=re.compile("^open"))
     expect(opened).to_be_visible(timeout=LONG)
+    expect(clip.locator(".shots img")).to_have_count(6)
+    clip.locator(".shots img").last.scroll_into_view_if_needed()  # which loads it
+    expect(clip.locator(".shots img").last).to_have_js_property("complete", True)
     (ROOT / "build").mkdir(exist_ok=True)
     page.screenshot(path=ROOT / "build" / f"app_{width}.png", full_page=True)
 
@@ -53,7 +62,7 @@ def test_from_a_drop_to_a_corrected_table_and_its_exports(browser, address, tmp_
     expect(page.get_by_role("status")).to_contain_text("saved in")
     page.reload()
     expect(rows).to_have_count(7)
-    table = film.load(tmp_path / "shot_types_analysis" / "clip.csv")
+    table = film.load(folder / "shot_types_analysis" / "clip.csv")
     assert table["label"].iloc[0] == "ECS" and table["end_seconds"].iloc[1] == pytest.approx(3.5, abs=0.05)
 
     page.goto(address.split("?")[0])

@@ -208,7 +208,8 @@ def test_a_server_that_is_killed_in_mid_film_goes_on_after_a_restart(folder, lon
     shots = client.get(f"/api/films/{films()[0]['id']}/shots").json()
     assert len(shots) == MANY and part.count(b"\n") <= MANY
     server.send_signal(signal.SIGINT)
-    assert server.wait(WAIT) == 130 and server.stderr.read() == ""
+    # A shell without job control starts what runs beside it with this signal ignored; the server then ends with 0.
+    assert server.wait(WAIT) in (0, 130) and server.stderr.read() == ""
 
 
 def test_the_command_says_in_one_sentence_what_is_wrong(folder, light, capsys):

@@ -201,7 +201,7 @@ def test_a_dropped_picture_shows_its_label_bars_and_marks(show, stub):
     expect(card(page)).to_contain_text("LS long shot")
     expect(card(page)).to_contain_text("unsure")
     expect(card(page)).to_contain_text("no shot?")
-    assert page.get_by_alt_text("a b&c.jpg").evaluate("image => image.naturalWidth") == 160
+    expect(page.get_by_alt_text("a b&c.jpg")).to_have_js_property("naturalWidth", 160)
     bars = card(page).get_by_role("list", name="scale of a b&c.jpg").locator("li")
     assert [text.split() for text in bars.all_inner_texts()] == [
         [label, f"{share:.0%}"[:-1], "%"] for label, share in FAR.items()
