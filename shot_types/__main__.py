@@ -256,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _classifier_options(command)
     detectors = ("adaptive", "content", "hash", "histogram", "threshold")
-    command.add_argument("--detector", choices=detectors, default="adaptive", help="PySceneDetect's")
+    command.add_argument("--detector", choices=detectors, default="adaptive", help="of cuts")
     command.add_argument("--min-shot", type=_above_0(float), default=0.25, metavar="SECONDS", help="no shot is shorter")
     command.set_defaults(run=film)
     _app_command(commands)

@@ -49,7 +49,6 @@ class Event(NamedTuple):
     kind: str  # "cut", "fade" (to or from one colour), "transition" (a dissolve), or "doubt": perhaps a missed cut
     start: int
     end: int
-    strength: float  # of a cut or a doubt: how many times the change beside it; 255 at most
 
 
 class _Seen(NamedTuple):
@@ -98,21 +97,21 @@ class CutFinder:
         if self.last is None:
             self.last = time
         known = self.seen[max(0, len(self.seen) - 1 - self.width)].time
-        events = self._decide(known - self.shortest, self.width)
+        events = self._decide(known - self.shortest)
         gradual = any(event.kind in ("fade", "transition") for event in events)
         turned = before is not None and flat != before.flat
-        usual = max((self.seen[k].score for k in self._beside(len(self.seen) - 1, self.width)), default=0.0)
+        usual = max((self.seen[k].score for k in self._beside(len(self.seen) - 1)), default=0.0)
         self.news = gradual or turned or score >= max(self.least, 2 * usual)
         return events
 
     def end(self) -> list[Event]:
         """What is still open at the end of the film; of its last frames, too few to tell, nothing is said."""
-        return self._decide(self.seen[-1].time, self.width) if self.seen else []
+        return self._decide(self.seen[-1].time) if self.seen else []
 
-    def _decide(self, until: int, ahead: int) -> list[Event]:
-        """Decide on the frames up to the time `until` that have as many frames after them as `ahead`."""
+    def _decide(self, until: int) -> list[Event]:
+        """Decide on the frames up to the time `until` that have the window's frames after them."""
         events = []
-        while self.next < len(self.seen) - ahead and self.seen[self.next].time <= until:
+        while self.next < len(self.seen) - self.width and self.seen[self.next].time <= until:
             event = self._at(self.next) if self.next else None
             if event:
                 events.append(event)
@@ -126,30 +125,29 @@ class CutFinder:
 
     def _at(self, i: int) -> Event | None:
         now, before = self.seen[i], self.seen[i - 1]
-        strength = self._stands_out(i)
-        jump = min(strength / self.ratio, now.score / self.least)
+        jump = min(self._stands_out(i) / self.ratio, now.score / self.least)
         from_black, since = before.flat and not now.flat, now.time - self.last
         early = since < self.shortest
         minor = since < NEAR * self.shortest and now.score < MINOR * self.change
         in_time = not early or (from_black and not self.last)  # black at the beginning may be shorter
         if jump >= 1 and in_time and not (minor or self._undone(i) or self._before_larger(i)):
-            return Event("cut", now.time, now.time, strength)
+            return Event("cut", now.time, now.time)
         if self._turns_flat(i) and (not early or (from_black and jump < 1)) and not self._undone(i):
-            return Event("fade", now.time, now.time, strength)
+            return Event("fade", now.time, now.time)
         if early or minor:
             return None
         if DOUBTFUL <= jump < 1 and not self._undone(i):
-            return Event("doubt", now.time, now.time, strength)
+            return Event("doubt", now.time, now.time)
         return self._dissolve(i)
 
     def _stands_out(self, i: int) -> float:
         """The change at frame i over the mean of those beside it; the window ends at the last boundary."""
-        beside = [self.seen[k].score for k in self._beside(i, self.width) if self.seen[k].time > self.last]
+        beside = [self.seen[k].score for k in self._beside(i) if self.seen[k].time > self.last]
         mean = sum(beside) / len(beside) if beside else 0.0
         return min(self.seen[i].score / max(mean, 1e-3), 255.0)
 
-    def _beside(self, i: int, width: int) -> list[int]:
-        return [k for k in range(max(1, i - width), min(len(self.seen), i + width + 1)) if k != i]
+    def _beside(self, i: int) -> list[int]:
+        return [k for k in range(max(1, i - self.width), min(len(self.seen), i + self.width + 1)) if k != i]
 
     def _before_larger(self, i: int) -> bool:
         """Whether a cut follows, within the length of a shot, whose change makes that at frame i a minor one."""
@@ -212,7 +210,7 @@ class CutFinder:
                 continue
             span = _mixture(np.stack([self.seen[k].grid for k in range(first, i + 1)]), held)
             if span and not _moved(start.planes.y, end.planes.y):
-                return Event("transition", self.seen[first + span[0]].time, self.seen[first + span[1]].time, 0.0)
+                return Event("transition", self.seen[first + span[0]].time, self.seen[first + span[1]].time)
         return None
 
 
@@ -239,7 +237,7 @@ class SceneDetect:
 
     def _events(self, cuts: list[FrameTimecode]) -> list[Event]:
         times = [round(cut.seconds * MICRO) for cut in cuts]
-        return [Event("cut", time, time, 0.0) for time in times]
+        return [Event("cut", time, time) for time in times]
 
 
 def finder_of(name: str, options: dict) -> CutFinder | SceneDetect:
