@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 PACKAGE = ROOT / "shot_types"
-FRAMEWORKS = {"pytorch": {"torch", "torchvision"}, "tensorflow": {"tensorflow", "keras"}, "onnx": {"onnxruntime"}}
+FRAMEWORKS = {"pytorch": {"torch", "torchvision"}, "tensorflow": {"tensorflow", "keras"}, "onnx": {"onnxruntime", "openvino"}}
 STOREYS = (  # from the ground up
     {"labels", "files"},
     {"pictures"},

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import numpy as np
@@ -15,11 +16,14 @@ from test_models import run_readme
 
 from shot_types import LABELS, WeightsError, load_classifier
 from shot_types.cards import card_path, read_card, write_card
+from shot_types.classifier import Classifier
+from shot_types.onnx import Network, OnnxRuntime, OpenVino
 from shot_types.pictures import list_pictures
 from tools import export as tool
 
 SHIPPED = [ROOT / "models/mobilenet_v3_large.onnx", ROOT / "models/efficientnet_b0.onnx"]
 ABSENT = "not exported yet: `make export` writes {}"
+ENGINES = [OnnxRuntime, OpenVino]
 needs_shipped = pytest.mark.skipif(not SHIPPED[0].is_file(), reason=ABSENT.format(SHIPPED[0].name))
 
 
@@ -74,7 +78,37 @@ def test_only_weights_of_a_framework_are_exported(onnx_weights):
         tool.export(onnx_weights)
 
 
-def test_a_graph_for_other_pictures_is_refused(onnx_weights, tmp_path):
+@pytest.fixture(params=ENGINES)
+def engine(request, monkeypatch):
+    """What computes: OpenVINO, or ONNX Runtime where that is not installed."""
+    if request.param is OnnxRuntime:
+        monkeypatch.setattr("shot_types.onnx.find_spec", lambda name: None)
+    return request.param
+
+
+def test_openvino_computes_where_it_is_installed(engine, onnx_weights):
+    frames = [textured(96, 160, seed) for seed in range(7)]
+    classifier = load_classifier("onnx", onnx_weights)
+    assert type(classifier.network.engine) is engine
+    other = Classifier(Network(onnx_weights, classifier.card, OnnxRuntime), classifier.card)
+    for count in (1, 7):  # pieces of other sizes
+        assert classifier.predict_proba(frames[:count]) == pytest.approx(other.predict_proba(frames[:count]), abs=1e-5)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda frame: classifier.predict(frame).confidence, frames))
+    assert answers == pytest.approx([answer.confidence for answer in classifier.predict(frames)], abs=1e-5)
+
+
+def test_onnx_runtime_answers_where_openvino_fails(onnx_weights, monkeypatch):
+    def fail(weights):
+        raise RuntimeError("Exception from somewhere:\nno such processor")
+
+    monkeypatch.setattr("shot_types.onnx.OpenVino", fail)
+    with pytest.warns(UserWarning, match=r"random\.onnx: OpenVINO cannot take it \(no such processor\), so ONNX"):
+        classifier = load_classifier("onnx", onnx_weights)
+    assert type(classifier.network.engine) is OnnxRuntime and classifier.predict(textured(96, 160)).label in LABELS
+
+
+def test_a_graph_for_other_pictures_is_refused(engine, onnx_weights, tmp_path):
     copy = tmp_path / "copy.onnx"
     shutil.copy(onnx_weights, copy)
     write_card(copy, {**read_card(onnx_weights), "height": 144})
@@ -82,7 +116,7 @@ def test_a_graph_for_other_pictures_is_refused(onnx_weights, tmp_path):
         load_classifier("onnx", copy)
 
 
-def test_another_graph_is_refused(onnx_weights, tmp_path):
+def test_another_graph_is_refused(engine, onnx_weights, tmp_path):
     """One that takes or gives something else, knows a class less or does not say its temperature."""
     good, path = onnx.load(onnx_weights), tmp_path / "other.onnx"
     for change in ("input", "output", "classes", "temperature"):
@@ -106,7 +140,7 @@ def test_another_graph_is_refused(onnx_weights, tmp_path):
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_shipped_files_are_those_of_the_shipped_weights(path):
+def test_shipped_files_are_those_of_the_shipped_weights(engine, path):
     if not path.is_file():
         pytest.skip(ABSENT.format(path.name))
     card = read_card(path)
