@@ -32,6 +32,9 @@ except ImportError:  # Windows
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
 
+PIECE, PIECES = 1 << 20, 16  # bytes, and how many: what of a film tells it from others
+
+
 def locked(path: Path, refusal: str) -> tuple[IO[bytes], bool]:
     """A file to append to, which others cannot lock until it is closed; whether the file system has such locks.
 
@@ -43,12 +46,9 @@ def locked(path: Path, refusal: str) -> tuple[IO[bytes], bool]:
     except (BlockingIOError, PermissionError) as error:
         file.close()
         raise ValueError(refusal) from error
-    except OSError:
+    except OSError:  # a file system without locks
         return file, False
     return file, True
-
-
-PIECE, PIECES = 1 << 20, 16  # bytes, and how many: what of a film tells it from others
 
 
 def identity(path: Path) -> dict:
