@@ -4,18 +4,22 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import shutil
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import textured, write_video
-from films import SIX, brightness_weights, six_shots
+from films import SIX, brightness_weights, scene, shots, six_shots
 from PIL import Image
 from starlette.testclient import TestClient
 
 from shot_types import SCALE, film, load_classifier
+from shot_types.app.results import WHAT
 from shot_types.app.server import application
+from shot_types.film.table import RESULTS
 
 PORT, TOKEN = 8757, "secret"
 HERE = f"http://127.0.0.1:{PORT}"
@@ -55,13 +59,18 @@ def states(client):
     return {film["id"]: film for film in client.get("/api/state").json()["films"]}
 
 
+def until(client, number, happened):
+    """The film once something `happened` to it."""
+    end = time.monotonic() + WAIT
+    while not happened(found := states(client)[number]):
+        assert time.monotonic() < end, found
+        time.sleep(0.01)
+    return found
+
+
 def ended(client, number):
     """The film when it is done, or has failed."""
-    end = time.monotonic() + WAIT
-    while (found := states(client)[number])["state"] in ("waiting", "working"):
-        assert time.monotonic() < end, found
-        time.sleep(0.05)
-    return found
+    return until(client, number, lambda film: film["state"] not in ("waiting", "working"))
 
 
 @pytest.fixture(scope="module")
@@ -343,6 +352,30 @@ class TestFilms:
         assert [shot["label"] for shot in shots] == [*SIX[2:], ""] and shots[0]["shot"] == 3
         assert Image.open(io.BytesIO(analysed.get(shots[0]["thumbnail"]).content)).format == "JPEG"
 
+    def test_within_a_long_shot_the_state_says_how_far_it_is_and_after_a_stop_what_is_kept(self, client, folder):
+        write_video(folder / "one.mp4", [scene("MS", 0, 270, 480)] * 720, options={"preset": "ultrafast"})
+        number = client.post("/api/films", json={"path": "one.mp4"}).json()["id"]
+        found = until(client, number, lambda film: film["seconds_done"])
+        assert found["state"] == "working" and found["shots"] == 0 and found["seconds_done"] < found["seconds"] == 30
+        stopped = client.post(f"/api/films/{number}/stop").json()
+        assert stopped["state"] == "stopped" and stopped["seconds_done"] == stopped["shots"] == 0
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes that are files")
+    def test_while_the_files_are_written_all_shots_are_done(self, client, folder, light):
+        path = write_video(folder / "a.mp4", shots("LS", "MS"))
+        table = film.analyze(path, load_classifier(weights=light), folder / "shot_types_analysis")
+        os.mkfifo(folder / "shot_types_analysis" / "a.edl")  # who writes it waits for a reader
+        number = client.post("/api/films", json={"path": "a.mp4"}).json()["id"]
+        found = until(client, number, lambda film: film["message"])
+        assert found["state"] == "working" and found["message"] == "writes the files for other programs"
+        end = table["end_seconds"].iloc[-1]
+        assert found["shots"] == 2 and found["seconds_done"] == found["seconds"] == end and "shares" not in found
+        stopped = client.post(f"/api/films/{number}/stop").json()
+        assert stopped["message"] == "" and (stopped["shots"], stopped["seconds_done"]) == (2, end)
+        (folder / "shot_types_analysis" / "a.edl").unlink()
+        client.post(f"/api/films/{number}/resume")
+        assert ended(client, number)["state"] == "done" and states(client)[number]["message"] == ""
+
     def test_the_film_is_played_from_any_place(self, analysed):
         data = (analysed.folder / "film.mp4").read_bytes()
         answer = analysed.get(f"/films/{analysed.number}/video", headers={"Range": "bytes=100-199"})
@@ -353,6 +386,7 @@ class TestFilms:
         files = analysed.get(f"/api/films/{analysed.number}/files").json()
         lying = {path.name for path in (analysed.folder / "shot_types_analysis").glob("film*") if path.is_file()}
         assert {file["name"] for file in files} == lying and all(file["what"] for file in files)
+        assert set(WHAT) == {".csv", *RESULTS}
         answer = analysed.get(f"/films/{analysed.number}/film.edl")
         assert "attachment" in answer.headers["content-disposition"] and answer.text.startswith("TITLE: film")
 
@@ -407,6 +441,37 @@ class TestSaving:
         assert [cells[0] for cells in said["shots"]] == list("1234567") and said["changed"] == 3
         own.get(f"/films/{own.number}/film.edl")
         assert table_of(own)[1] == said["version"] and film.load(own.csv)["thumbnail"][2]
+
+    def test_a_merge_that_was_saved_and_is_undone_leaves_nothing(self, own):
+        before, (url, version, lines) = film.load(own.csv), table_of(own)
+        end = lines[0].index("end_seconds")
+        merged = change(lines, 1, "end_seconds", lines[2][end])
+        for name in ("end", "seconds"):
+            merged = change(merged, 1, name, "")
+        del merged[2]
+        said = put(own, url, version, merged).json()
+        assert len(said["shots"]) == 5 and film.load(own.csv)["corrected"][0]
+        back = change(change(lines, 1, "shot", ""), 2, "shot", "")  # as the page sends rows which the server had not
+        for number, row in enumerate(back[3:], 2):
+            row[lines[0].index("shot")] = str(number)
+        said = put(own, url, said["version"], back).json()
+        assert said["shots"] == lines[1:] and said["version"] == version
+        pd.testing.assert_frame_equal(film.load(own.csv), before)
+
+    def test_exports_that_cannot_be_written_are_told_until_they_can_be(self, own):
+        url, version, lines = table_of(own)
+        edl = own.csv.with_suffix(".edl")
+        edl.unlink()
+        edl.mkdir()
+        assert put(own, url, version, change(lines, 1, "label", "CS")).status_code == 200
+        sentence = "the files for other programs cannot be written: film.edl: is a folder; name a file in it"
+        found = states(own)[own.number]
+        assert found["state"] == "done" and found["message"] == sentence
+        answer = own.get(f"/films/{own.number}/film.vtt")
+        assert answer.status_code == 422 and answer.json()["error"].replace("shot_types_analysis/", "") == sentence
+        assert film.load(own.csv)["label"][0] == "CS"
+        edl.rmdir()
+        assert "CS" in own.get(f"/films/{own.number}/film.vtt").text and states(own)[own.number]["message"] == ""
 
     def test_a_wrong_table_is_not_taken(self, own):
         before, (url, version, lines) = own.csv.read_bytes(), table_of(own)

@@ -97,6 +97,18 @@ def test_wrong_settings(path, tmp_path, wrong):
 # Odd films
 
 
+def test_how_far_it_is_within_a_shot_is_told(path, tmp_path, capsys):
+    told = []
+    film.analyze(path, Brightness(), tmp_path / "whole", progress=told.append)
+    assert len(told) == 120 and told == pytest.approx([frame / 24 for frame in range(120)], abs=1e-5)
+    with pytest.raises(KeyboardInterrupt):
+        film.analyze(path, Stopped(after=4), tmp_path)
+    told.clear()
+    film.analyze(path, Brightness(), tmp_path, progress=told.append)
+    assert 0 < told[0] < told[-1] == pytest.approx(119 / 24, abs=1e-5)  # from where it goes on
+    assert capsys.readouterr().err == ""
+
+
 def test_variable_frame_rate_counts_time_not_frames(tmp_path):
     times = [*np.arange(0, 2, 1 / 30), *np.arange(2, 5, 1 / 10), *np.arange(5, 6, 1 / 60)]
     pictures = [scene("LS" if time < 3 else "CS", int(time >= 3)) for time in times]

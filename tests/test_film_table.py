@@ -259,6 +259,42 @@ def test_a_copied_row_cuts_a_shot_and_a_removed_one_joins_two(path, tmp_path):
     assert np.isnan(table["LS"][1]) and table["frames"][1] == 0
 
 
+def test_cuts_that_are_changed_back_have_all_that_the_analysis_said(path, tmp_path):
+    expected = film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    first = cells(csv)
+    merged = first.drop(index=1)
+    merged.loc[0, ["end", "end_seconds"]] = first.loc[1, ["end", "end_seconds"]]
+    moved = first.copy()
+    moved.loc[1, "end_seconds"] = moved.loc[2, "start_seconds"] = "3.0"
+    split = pd.concat([first, first.loc[[1]]], ignore_index=True)
+    split.loc[1, "end_seconds"] = split.loc[4, "start_seconds"] = "2.0"
+    for changed in (merged, moved, split):
+        changed.to_csv(csv, index=False)
+        save(film.load(csv), csv)
+        assert len(film.load(csv)) == len(changed) and film.load(csv)["corrected"].any()
+        first.to_csv(csv, index=False)  # with the numbers that shots had
+        pd.testing.assert_frame_equal(film.load(csv), expected)
+        save(film.load(csv), csv)
+        pd.testing.assert_frame_equal(film.load(csv), expected)
+        assert film.load(csv).attrs == expected.attrs
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_row_that_is_written_anew_is_what_it_was_by_its_times_alone(path, tmp_path, copied):
+    expected = film.analyze(path, Brightness(), tmp_path)
+    csv = tmp_path / "film.csv"
+    change(csv, drop=[1], end_seconds=(0, "2.5"))
+    for _ in range(2):  # also after a second save
+        save(film.load(csv), csv)
+    rows = cells(csv)
+    rows.loc[0, "end_seconds"] = "1,25"
+    new = dict(rows.loc[0]) | {"label": "MS"} if copied else {}
+    new |= {"start_seconds": "1,25", "end_seconds": "2,5", "start": "", "end": "", "seconds": ""}
+    pd.concat([rows, pd.DataFrame([new])]).fillna("").to_csv(csv, index=False, sep=";")
+    pd.testing.assert_frame_equal(film.load(csv), expected)
+
+
 def test_titles_are_marked_and_unmarked(path, tmp_path):
     film.analyze(path, Brightness(), tmp_path)
     csv = tmp_path / "film.csv"

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO
+from time import monotonic
 
 from tqdm import tqdm
 
@@ -21,12 +21,13 @@ from ..classifier import load_classifier
 from ..files import write
 from ..film import analyze
 from ..film.report import export
-from ..film.work import Work, identity, lock, own_name
+from ..film.work import Work, identity, locked, own_name
 from ..video import Video
 from .places import Places
 
 QUEUE, LOCK = "queue.json", ".queue.lock"
 UNDONE = ("waiting", "working")
+TELL = 1  # seconds: how far it is within a shot is said no more often
 
 
 @dataclass
@@ -55,25 +56,15 @@ class Queue:
         self.places, self.call = places, (framework, weights and Path(weights).resolve())
         self.change = threading.Condition(threading.RLock())
         self.file = places.results / QUEUE
-        self.mine = self._locked()
+        places.results.mkdir(exist_ok=True)
+        refusal = f"{places.folder}: another server is at work there; use its page, or name another --folder"
+        self.mine, _ = locked(places.results / LOCK, refusal)
         self.films = {film.id: film for film in self._read()}
+        self.reached = 0.0
+        """Up to which second the film that is at work has been looked at; after a stop, found shots alone count."""
         self.worker: _Worker | None = None
         self.thread: threading.Thread | None = None
         self.closed = False
-
-    def _locked(self) -> IO[bytes]:
-        self.places.results.mkdir(exist_ok=True)
-        file = (self.places.results / LOCK).open("ab")
-        try:
-            lock(file)
-        except (BlockingIOError, PermissionError) as error:
-            file.close()
-            raise ValueError(
-                f"{self.places.folder}: another server is at work there; use its page, or name another --folder"
-            ) from error
-        except OSError:  # a file system without locks
-            pass
-        return file
 
     def _read(self) -> list[Film]:
         try:
@@ -86,7 +77,7 @@ class Queue:
             raise ValueError(f"{self.file}: not a queue of films; move it away, the results beside it stay") from error
         for film in films:
             if film.state == "working":  # the server was stopped then
-                film.state = "waiting"
+                film.state, film.message = "waiting", ""
         return films
 
     def _keep(self) -> None:
@@ -125,7 +116,7 @@ class Queue:
         with self.change:
             film = self.films[number]
             if film.state in UNDONE:
-                was, film.state = film.state, "stopped"
+                was, film.state, film.message = film.state, "stopped", ""
                 if was == "working":
                     self.worker.end()
                 self._changed()
@@ -169,7 +160,7 @@ class Queue:
                 if self.closed:
                     return
                 film = self._next()
-                film.state, film.message = "working", ""
+                self.reached, film.state, film.message = 0.0, "working", ""
                 self._changed()
                 if self.worker is None or not self.worker.process.is_alive():
                     self.worker = _Worker(self.places, self.call)
@@ -182,6 +173,9 @@ class Queue:
             while film.state == "working":
                 said = worker.pipe.recv()
                 with self.change:
+                    if isinstance(said, float):
+                        self.reached = said
+                        continue
                     for name, value in said.items():
                         setattr(film, name, value)
                     self._changed()
@@ -211,7 +205,10 @@ class _Worker:
 
 
 def _work(pipe: Connection, places: Places, framework: str | None, weights: Path | None) -> None:
-    """What the process does. Of a film it says `results` and `seconds`, and at the end `state` and `message`."""
+    """What the process does. Of a film it says `results` and `seconds`, and at the end `state` and `message`.
+
+    A number alone says up to which second it is.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
     tqdm.set_lock(threading.RLock())  # its own is one of the system's, which stays where a process is killed
     threading.Thread(target=_end_with, args=(parent_process().join,), daemon=True).start()
@@ -228,15 +225,30 @@ def _work(pipe: Connection, places: Places, framework: str | None, weights: Path
                 seconds = video.seconds
             name = own_name(places.results, found, identity(found))
             pipe.send({"results": name, "seconds": seconds})
-            table = analyze(found, classifier, places.results, name=name, progress=False)
+            table = analyze(found, classifier, places.results, name=name, progress=_teller(pipe))
+            end = float(table["end_seconds"].iloc[-1])
+            pipe.send({"message": "writes the files for other programs", "seconds": end})
             export(table)
-            last = {"state": "done", "message": table.attrs["note"], "seconds": float(table["end_seconds"].iloc[-1])}
+            last = {"state": "done", "message": table.attrs["note"]}
         except (ValueError, OSError) as error:
             last = {"state": "failed", "message": str(error)}
         except Exception as error:  # of one film; the queue goes on
             last = {"state": "failed", "message": f"{path}: {type(error).__name__}: {error}"}
         last["message"] = last["message"].replace(f"{places.folder}{os.sep}", "")
         pipe.send(last)
+
+
+def _teller(pipe: Connection) -> Callable[[float], None]:
+    """A function for `progress` of `analyze` that says it to the queue from time to time."""
+    due = 0.0
+
+    def tell(seconds: float) -> None:
+        nonlocal due
+        if seconds and monotonic() >= due:
+            due = monotonic() + TELL
+            pipe.send(seconds)
+
+    return tell
 
 
 def _end_with(wait: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import secrets
 import threading
 from collections.abc import AsyncIterator
@@ -46,6 +47,11 @@ async def _chunks(request: Request, most: int) -> AsyncIterator[bytes]:
         if size > most:
             raise too_large
         yield chunk
+
+
+def _followed(results: Results) -> None:
+    with contextlib.suppress(ValueError):  # `trouble` of the results, which the state of the film says
+        results.follow()
 
 
 class Pages:
@@ -97,13 +103,21 @@ class Pages:
     def _said(self, film: Film) -> dict:
         said = {"id": film.id, "name": Path(film.path).name, "state": film.state, "seconds": film.seconds}
         said |= {"message": film.message, "uploaded": film.uploaded, "seconds_done": 0.0, "shots": 0}
-        if film.state == "done":
+        results, done = film.results and self._results(film), film.state == "done"
+        if results and (done or results.is_finished()):
             try:
-                return said | {"seconds_done": film.seconds, **self._results(film).figures()}
+                figures = results.figures()
             except (ValueError, OSError) as error:  # removed by hand, or damaged
-                return said | {"state": "failed", "message": str(error).replace(f"{self.places.results}/", "")}
-        rows = self.queue.work(film).so_far() if film.results else []
-        return said | {"seconds_done": rows[-1]["end_seconds"] if rows else 0.0, "shots": len(rows)}
+                return said | ({"state": "failed", "message": self._short(error)} if done else {})
+            said |= {"seconds_done": film.seconds, "shots": figures["shots"]}
+            return said | {**figures, "message": self._short(results.trouble) or film.message} if done else said
+        rows = results.work.so_far() if results else []
+        found = rows[-1]["end_seconds"] if rows else 0.0
+        reached = self.queue.reached if film.state == "working" else 0.0
+        return said | {"seconds_done": max(found, reached), "shots": len(rows)}
+
+    def _short(self, error: Exception | str) -> str:
+        return str(error).replace(f"{self.places.results}{os.sep}", "")
 
     def _film(self, request: Request) -> Film:
         try:
@@ -122,9 +136,9 @@ class Pages:
         if not film.results:
             raise HTTPException(404, f"{Path(film.path).name}: nothing is found yet; wait until its turn has come")
         with self.queue.change:
-            kept = self.results.get(film.id)
-            if kept is None or kept.work.csv.stem != film.results:
-                work, path = self.queue.work(film), self.places.folder / film.path
+            kept, work = self.results.get(film.id), self.queue.work(film)
+            if kept is None or kept.work.csv != work.csv:
+                path = self.places.folder / film.path
                 kept = self.results[film.id] = Results(work, path, f"/films/{film.id}/")
             return kept
 
@@ -195,7 +209,7 @@ class Pages:
         results, text = self._results(self._done(request)), await _body(request, TABLE)
         version = request.headers.get("if-match", "").strip('"')
         said = await run_in_threadpool(results.save, text, version)
-        return JSONResponse(said, background=BackgroundTask(results.follow))
+        return JSONResponse(said, background=BackgroundTask(_followed, results))
 
     def files(self, request: Request) -> JSONResponse:
         return JSONResponse(self._results(self._film(request)).files())

@@ -64,6 +64,8 @@ class Results:
         self.lock, self.exporting = threading.RLock(), threading.Lock()  # who exports keeps nobody waiting
         self.known: dict[str, dict] = {}
         self.read: tuple | None = None
+        self.trouble = ""
+        """Why the files for other programs are older than the table, in one sentence; "" where they are not."""
 
     def table(self) -> pd.DataFrame:
         """As `film.load`, read again only where the file is another; not to be changed."""
@@ -86,7 +88,7 @@ class Results:
 
     def rows(self) -> list[dict]:
         """What the front page shows of each shot that is found so far; the thumbnail as a URL, or ""."""
-        found = records(self.table()) if self._is_finished() else self.work.so_far()
+        found = records(self.table()) if self.is_finished() else self.work.so_far()
         rows = [{name: row.get(name) for name in COLUMNS} for row in found]
         return [row | {"thumbnail": row["thumbnail"] and self.url + quote(row["thumbnail"])} for row in rows]
 
@@ -132,8 +134,17 @@ class Results:
     def follow(self) -> None:
         """Write the exports again where they are older than the table, or missing.
 
-        They get the table's time, so that those which a save overtakes are seen to be older.
+        They get the table's time, so that those which a save overtakes are seen to be older. Where one cannot be
+        written, ValueError says so, and `trouble` until it can be.
         """
+        try:
+            self._follow()
+            self.trouble = ""
+        except (ValueError, OSError) as error:
+            self.trouble = f"the files for other programs cannot be written: {error}"
+            raise ValueError(self.trouble) from error
+
+    def _follow(self) -> None:
         files = [beside(self.work.csv, end) for end in RESULTS if end != ".json"]
         with self.exporting:
             while not all(file.exists() and file.stat().st_mtime_ns >= self._time() for file in files):
@@ -144,7 +155,8 @@ class Results:
                 for file in written:
                     os.utime(file, ns=(since, since))
 
-    def _is_finished(self) -> bool:
+    def is_finished(self) -> bool:
+        """Whether all shots are found, and in the table."""
         return self.work.csv.exists() and not self.work.part.exists()
 
     def _time(self) -> int:
@@ -161,7 +173,7 @@ class Results:
             if name not in (self.work.csv.name, beside(self.work.csv, ".json").name):
                 self.follow()
             return self.work.csv.with_name(name)
-        finished, path = self._is_finished(), Path(name)
+        finished, path = self.is_finished(), Path(name)
         known = name in set(self.table()["thumbnail"]) if finished else path.parent.as_posix() == self.work.shots.name
         path = (self.work.shots if finished else self.work.part_shots) / path.name
         if name and known and path.is_file():

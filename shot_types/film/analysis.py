@@ -14,7 +14,7 @@ import json
 import math
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -56,7 +56,7 @@ def analyze(
     every: float = 0.75,
     most: int = 16,
     name: str | None = None,
-    progress: bool | None = None,
+    progress: bool | Callable[[float], None] | None = None,
 ) -> pd.DataFrame:
     """Every shot of a film and its scale, one row each; `shot_types.film.table` describes columns and `attrs`.
 
@@ -66,7 +66,8 @@ def analyze(
     the distance. `out` receives NAME.csv, NAME.json, the folder NAME_shots and, while the work goes on, NAME.part and
     NAME.part_shots. `name` is that of the film, unless given; where another film's results or files that no analysis
     wrote have it, a number is added, and a line on the error stream says so. A film is known by its content, wherever
-    it lies. `progress`: a bar, or None for one on terminals only.
+    it lies. `progress`: a bar, or None for one on terminals only; or a function, which is called after each frame with
+    the seconds from the film's start to there.
 
     Raises FileNotFoundError, FrameError or ValueError, naming the file; also where the table of other weights or
     settings has what a person entered, which stays, where another run is at work on the same film in `out`,
@@ -174,14 +175,15 @@ class _Samples:
 class _Pass:
     """One pass over an open video, from the first shot that is not done to the end. Times are whole microseconds."""
 
-    def __init__(self, video: Video, finder, classifier, every: int, most: int, progress: bool | None):
+    def __init__(self, video: Video, finder, classifier, every: int, most: int, progress: bool | Callable | None):
         height, width = video.shape
         if min(height, width) < MIN_SIDE:
             wanted = f"{MIN_SIDE} x {MIN_SIDE}"
             raise FrameError(f"{video.path}: {width} x {height} pixels are too few; give at least {wanted}")
         self.video, self.finder, self.classifier, self.every, self.most = video, finder, classifier, every, most
         self.doubts: list[int] = []
-        self.hidden = None if progress is None else not progress
+        self.tell = progress if callable(progress) else None
+        self.hidden = None if progress is None else bool(self.tell) or not progress
         self.seconds, self.note = {"decoding": 0.0, "cut detection": 0.0, "classifying": 0.0}, ""
         near = RationalTime.nearest_smpte_timecode_rate(1 / video.frame_seconds)
         self.rate = near if abs(near * video.frame_seconds - 1) < 0.01 else 30.0  # 15 frames/s have no timecode
@@ -254,6 +256,8 @@ class _Pass:
                 if last >= since:
                     yield last, frame
                     bar.update(last // MICRO - bar.n)
+                    if self.tell:
+                        self.tell(last / MICRO)
         if last < 0:
             raise FrameError(f"{video.path}: no frame of the video can be read; get it again")
         self._say(broken)

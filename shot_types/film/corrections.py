@@ -31,18 +31,20 @@ NEAR = 0.6  # frames: cuts that are written less precisely are still the same
 def apply(lines: Iterable[tuple[int, dict]], shots: list[dict], attrs: dict) -> list[dict]:
     """The rows as they are to be after what a person did to `lines`: the number of a line, and its cells.
 
-    `shots`: the rows as they were; `attrs`: those of the table. The result is in order of time and numbered anew; a
-    row which the file has and `shots` has not has the label and the kind of the shot it was cut from, unless it says
-    others. Raises ValueError, "line 5: ...", where something is no answer, or where shots do not cover the film
-    without gap and overlap.
+    `shots`: the rows as they were; `attrs`: those of the table. The result is in order of time and numbered anew. A row
+    with the times of one of `shots`, or of `attrs["replaced"]`, is that one again; another that `shots` has not has the
+    label and the kind of the shot it was cut from, unless it says others. Raises ValueError, "line 5: ...", where
+    something is no answer, or where shots do not cover the film without gap and overlap.
     """
     known, taken = {shot["shot"]: shot for shot in shots}, {}
+    spans = by_span([*attrs["replaced"], *shots])
+    cuts = [shots[0]["start_seconds"], *(shot["end_seconds"] for shot in spans.values())]
     rows = []
     for line, cells in lines:
         row = _read(line, cells)
         old = known.get(row["shot"])
-        row = _timed(line, row, old, shots, attrs)
-        whole = old and (row["start_seconds"], row["end_seconds"]) == (old["start_seconds"], old["end_seconds"])
+        row = _timed(line, row, old, cuts, attrs)
+        whole = old and span(row) == span(old)
         if whole and row["shot"] in taken:
             raise ValueError(f"line {line}: shot {old['shot']} is in line {taken[row['shot']]} already; remove one")
         if whole:
@@ -55,7 +57,7 @@ def apply(lines: Iterable[tuple[int, dict]], shots: list[dict], attrs: dict) -> 
         if old is not None and old["shot"] in seen:
             old = None  # the second part of a shot whose row was copied
         seen.add(old and old["shot"])
-        result.append(_answered(line, row, old, shots) | {"shot": number})
+        result.append(_answered(line, row, old, spans.get(span(row)), shots) | {"shot": number})
     return result
 
 
@@ -76,7 +78,7 @@ def _read(line: int, cells: dict) -> dict:
     return row
 
 
-def _timed(line: int, row: dict, old: dict | None, shots: list[dict], attrs: dict) -> dict:
+def _timed(line: int, row: dict, old: dict | None, cuts: list[float], attrs: dict) -> dict:
     """The row with the times that it says; of numbers and timecodes those count which are not as they were."""
     said = {}
     for name, code in zip(TIMES, TIMECODES, strict=False):
@@ -93,7 +95,7 @@ def _timed(line: int, row: dict, old: dict | None, shots: list[dict], attrs: dic
             time = by_code if time is None or _unit(number) > 0.5 / attrs["rate"] else time
         if time is None and old is None:
             raise ValueError(f"line {line}: a new row without {name}; write the seconds, or the timecode in {code}")
-        said[name] = old[name] if time is None else _cut_near(time, shots, attrs["rate"])
+        said[name] = old[name] if time is None else _cut_near(time, cuts, attrs["rate"])
     length = said["end_seconds"] - said["start_seconds"]
     if length <= 0:
         raise ValueError(
@@ -119,9 +121,8 @@ def _seconds(line: int, name: str, text: str, attrs: dict) -> float:
     return round((frame - attrs["start_frame"]) % (DAY * round(rate)) / attrs["rate"], 6)
 
 
-def _cut_near(time: float, shots: list[dict], rate: float) -> float:
-    """The end of a shot that is meant, or `time` where no shot ended within a frame."""
-    cuts = [shots[0]["start_seconds"], *(shot["end_seconds"] for shot in shots)]
+def _cut_near(time: float, cuts: list[float], rate: float) -> float:
+    """The one of `cuts` that is meant, or `time` where none is within a frame."""
     nearest = min(cuts, key=lambda cut: abs(cut - time))
     return nearest if abs(nearest - time) <= NEAR / rate else time
 
@@ -147,15 +148,21 @@ def _joined(rows: list[tuple[int, dict, dict | None]], shots: list[dict], rate: 
     row["end_seconds"] = last
 
 
-def _answered(line: int, row: dict, old: dict | None, shots: list[dict]) -> dict:
-    """What is known of a row, with the label and the kind that a person gave it."""
-    if old is None:
+def _answered(line: int, row: dict, old: dict | None, same: dict | None, shots: list[dict]) -> dict:
+    """What is known of a row, with the label and the kind that a person gave it.
+
+    `old`: the shot of its number, `same`: that of its times, which may be another once shots were numbered anew.
+    """
+    if old is not None and (same is None or same is old):
+        _unchanged(line, row, old)
+    if same is not None:
+        base = same
+    elif old is None:
         middle = (row["start_seconds"] + row["end_seconds"]) / 2
         base = next(shot for shot in reversed(shots) if shot["start_seconds"] <= middle)
         base = {**base, **dict.fromkeys(SHARES), "frames": 0, "scale_at_start": "", "scale_at_end": "", "thumbnail": ""}
     else:
         base = old
-        _unchanged(line, row, old)
         middle = (old["start_seconds"] + old["end_seconds"]) / 2
         if not row["start_seconds"] <= middle < row["end_seconds"]:
             base = {**base, "thumbnail": ""}  # of a picture that is elsewhere
@@ -214,6 +221,16 @@ def _shows(number: Decimal, value: float) -> bool:
     return abs(float(number) - value) <= 0.501 * min(_unit(number), 0.1)
 
 
+def span(shot: dict) -> tuple[float, float]:
+    """Start and end of a shot in seconds."""
+    return shot["start_seconds"], shot["end_seconds"]
+
+
+def by_span(shots: Iterable[dict]) -> dict[tuple[float, float], dict]:
+    """The shots, each by its start and end; of two with the same, the last one."""
+    return {span(shot): shot for shot in shots}
+
+
 def said(shots: Iterable[dict]) -> list[list]:
     """What an analysis says of shots, from which a person's corrections are told: cuts, kind, label and `check`."""
     return [[shot[name] for name in ("start_seconds", "end_seconds", "kind", "label", "check")] for shot in shots]
@@ -223,6 +240,16 @@ def corrected(table: pd.DataFrame) -> np.ndarray:
     """Where cuts, kind or label are not those of the analysis: bool (shots,)."""
     analysed = {tuple(row[:4]) for row in table.attrs["analysed"]}
     return np.array([tuple(row[:4]) not in analysed for row in said(table.to_dict("records"))])
+
+
+def replaced(rows: list[dict], shots: list[dict], attrs: dict) -> list[dict]:
+    """The rows that the analysis wrote of shots which are no longer among `rows`.
+
+    `shots`: the rows as they were before; `attrs`: those of the table then.
+    """
+    analysed, now = {tuple(row[:2]) for row in attrs["analysed"]}, by_span(rows)
+    before = by_span([*attrs["replaced"], *shots])
+    return [shot for times, shot in before.items() if times in analysed and times not in now]
 
 
 def edited(table: pd.DataFrame) -> bool:

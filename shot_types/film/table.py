@@ -19,10 +19,11 @@ Columns of a table:
 `attrs` of a table: `made_from` (film, weights, settings), `rate` (timecode frames/s), `drop_frame` (whether timecode
 is drop-frame), `start_frame` (number of the first one), `size` (height and width of the film in pixels, as it lies in
 the file; None where an older version did not say), `audio_channels` (of the film; 0 without sound), `analysed` (what
-the analysis said of the shots, from which corrections are told), `bars` (what was trimmed and when, see `bars.runs`),
-`media` (where the film lies; in the JSON file from the table's folder on), `note` (what went wrong on the way),
-`work_seconds` (where the time went), `versions`, and, once the table is in a file, `folder` and `name` (where it lies,
-and that file's name without its ending).
+the analysis said of the shots, from which corrections are told), `replaced` (all that it said of shots whose cuts a
+person changed, until these are changed back), `bars` (what was trimmed and when, see `bars.runs`), `media` (where the
+film lies; in the JSON file from the table's folder on), `note` (what went wrong on the way), `work_seconds` (where the
+time went), `versions`, and, once the table is in a file, `folder` and `name` (where it lies, and that file's name
+without its ending).
 """
 
 import contextlib
@@ -44,12 +45,13 @@ from PIL import Image
 from ..files import read_table, write
 from ..labels import SCALE
 from ..pictures import FrameError, check_file, read_image
-from .corrections import COUNTS, NUMBERS, SHARES, TEXTS, TIMECODES, TIMES, apply, corrected, said
+from .corrections import COUNTS, NUMBERS, SHARES, TEXTS, TIMECODES, TIMES, apply, corrected, replaced, said
 from .shot import CHANGES
 
 RECORD = ("made_from", "rate", "start_frame", "note", "work_seconds", "versions", "shots")
 LATER_COLUMNS = {"check": 0, "corrected": 0, "is_shot": None, "why": "", "kind": ""}
-LATER = {"drop_frame": None, "audio_channels": 0, "media": None, "size": None, "bars": [], "analysed": None}
+LATER = {"drop_frame": None, "audio_channels": 0, "media": None, "size": None, "bars": []}
+LATER |= {"analysed": None, "replaced": []}
 """What may be missing from a file that an older version wrote, and what stands for it."""
 RESULTS = (".json", ".otio", ".edl", ".fcpxml", ".xml", ".eaf", ".vtt", ".html", "_cinemetrics.csv")
 RESULTS += ("_contact_sheet.jpg", "_timeline.png", "_rhythm.png", "_cutting_rate.png", "_shares.png", "_lengths.png")
@@ -124,6 +126,7 @@ def load(path: str | Path) -> pd.DataFrame:
             f"{path}, {error}; or move the table away, with its .json file and its folder of pictures, and analyse the"
             " film again"
         ) from error
+    record["replaced"] = replaced(rows, shots, record)
     table = pd.DataFrame(rows)
     table = table[[*shots[0], *(name for name in lines[0][1] if name not in shots[0])]]
     table = table.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(COUNTS, int) | dict.fromkeys(TEXTS, "str"))
@@ -187,17 +190,9 @@ def _record(csv: Path) -> dict:
     try:
         record = json.loads(path.read_text(encoding="utf-8-sig"))
         record = {name: record[name] for name in RECORD} | {name: record.get(name, LATER[name]) for name in LATER}
-        shots = record["shots"]
-        for shot in shots:
-            for name, value in LATER_COLUMNS.items():
-                shot.setdefault(name, value)
-            shot["kind"] = shot["kind"] or ("shot" if shot["label"] else "empty")
-        names = sorted((*NUMBERS, *TEXTS), key=list(shots[0]).index)
-        shots = [{name: shot[name] for name in names} for shot in shots]
-        for shot in shots:
-            _check_kinds(shot, int | float, *COUNTS, *TIMES)
-            _check_kinds(shot, int | float | None, *SHARES)
-            _check_kinds(shot, str, *TEXTS)
+        names = sorted((*NUMBERS, *TEXTS), key=[*record["shots"][0], *LATER_COLUMNS].index)
+        for name in ("shots", "replaced"):
+            record[name] = [_shot(shot, names) for shot in record[name]]
         _check_kinds(record, int | float, "rate", "start_frame", "audio_channels")
         _check_kinds(record, str, "note")
         _check_kinds(record, list, "bars")
@@ -205,12 +200,22 @@ def _record(csv: Path) -> dict:
         _check_kinds(record["made_from"], str, "film")
         if record["rate"] <= 0 or record["start_frame"] < 0:
             raise ValueError("no rate, or no start")
-        return record | {"shots": shots, "analysed": record["analysed"] or _as_analysed(shots, record)}
+        return record | {"analysed": record["analysed"] or _as_analysed(record["shots"], record)}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path}: not there, or not the record of an analysis; move {csv.name} and what lies beside it away and"
             " analyse the film again"
         ) from error
+
+
+def _shot(shot: dict, names: list[str]) -> dict:
+    """A row of a record with the columns `names`, also those that an older version did not write."""
+    shot = LATER_COLUMNS | shot
+    shot["kind"] = shot["kind"] or ("shot" if shot["label"] else "empty")
+    _check_kinds(shot, int | float, *COUNTS, *TIMES)
+    _check_kinds(shot, int | float | None, *SHARES)
+    _check_kinds(shot, str, *TEXTS)
+    return {name: shot[name] for name in names}
 
 
 def _as_analysed(shots: list[dict], record: dict) -> list[list]:

@@ -35,6 +35,22 @@ except ImportError:  # Windows
 PIECE, PIECES = 1 << 20, 16  # bytes, and how many: what of a film tells it from others
 
 
+def locked(path: Path, refusal: str) -> tuple[IO[bytes], bool]:
+    """A file to append to, which others cannot lock until it is closed; whether the file system has such locks.
+
+    Raises ValueError, saying the `refusal`, where another has locked it.
+    """
+    file = path.open("ab")
+    try:
+        lock(file)
+    except (BlockingIOError, PermissionError) as error:
+        file.close()
+        raise ValueError(refusal) from error
+    except OSError:  # a file system without locks
+        return file, False
+    return file, True
+
+
 def identity(path: Path) -> dict:
     """What tells a film from others, wherever it lies: name, size in bytes, and a SHA-256 of size and content.
 
@@ -205,15 +221,10 @@ class Work:
 
     def _locked(self) -> IO[bytes]:
         while True:
-            file = self.part.open("ab")
-            try:
-                lock(file)
-            except (BlockingIOError, PermissionError) as error:
-                file.close()
-                raise ValueError(
-                    f"{self.csv}: another run is at work on it; wait for its end, or choose another `out`"
-                ) from error
-            except OSError:  # a file system without locks
+            file, is_locked = locked(
+                self.part, f"{self.csv}: another run is at work on it; wait for its end, or choose another `out`"
+            )
+            if not is_locked:
                 return file
             if self.part.exists() and os.path.samestat(os.fstat(file.fileno()), self.part.stat()):
                 return file
