@@ -663,6 +663,20 @@ def test_of_1200_shots_few_pictures_are_loaded(show, stub):
     assert sum(address.startswith("/api/films/take1/shots") for _, address, _ in stub.asked) == 2
 
 
+def test_who_comes_back_from_a_film_finds_the_place_in_its_shots_and_what_was_corrected(show, stub):
+    stub.films, stub.shots = [film("take1.mp4", "done", shots=200)], [shot(number) for number in range(1, 201)]
+    page = show()
+    page.get_by_text("Shots (200)").click()
+    link = page.get_by_role("link", name="open take1.mp4 at shot 120", exact=True)
+    link.focus()
+    stub.shots[119] = shot(120, "LS")
+    page.evaluate("dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator(".shots li").nth(119)).to_have_text("LS 80 %")
+    expect(page.locator(".shots li")).to_have_count(200)
+    expect(link).to_be_focused()
+    expect(link).to_be_in_viewport()
+
+
 def everything(page, stub):
     """A page with all that it can show."""
     page.locator("#scale summary").click()
