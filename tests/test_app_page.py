@@ -426,7 +426,7 @@ def test_a_dropped_folder_gives_its_pictures_and_films_in_order_of_name(show, st
     expect(item(page, "take 2.mxf")).to_contain_text("waits")
     expect(card(page, 4)).to_contain_text("LS long shot")
     names = ["loose.jpg", "Lessons/a/c.png", "Lessons/b9.JPG", "Lessons/b10.jpg"]
-    assert page.locator("#cards h3").all_inner_texts() == names
+    assert page.locator("#cards h3").all_text_contents() == names
     assert [one["name"] for one in stub.films] == ["take 1.mp4", "take 2.mxf"]
     said = "Lessons: 5 files taken; left out: 2 neither picture nor film, 2 hidden."
     assert page.get_by_role("alert").locator("span").all_inner_texts() == [said]
@@ -438,7 +438,7 @@ def test_of_a_folder_with_very_many_files_all_are_taken(show, stub, tmp_path):
     page = show()
     drop_paths(page, tmp_path)
     expect(page.locator("#cards > li")).to_have_count(250)
-    assert [text.split("/")[-1] for text in page.locator("#cards h3").all_inner_texts()] == [
+    assert [text.split("/")[-1] for text in page.locator("#cards h3").all_text_contents()] == [
         f"{n}.jpg" for n in range(250)
     ]
     expect(page.get_by_role("alert")).to_be_empty()
