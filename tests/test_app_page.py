@@ -444,6 +444,20 @@ def test_of_a_folder_with_very_many_files_all_are_taken(show, stub, tmp_path):
     expect(page.get_by_role("alert")).to_be_empty()
 
 
+def test_a_folder_without_end_and_files_that_cannot_be_read_are_said(show):
+    page = show()
+    page.evaluate("""() => {
+      const file = (give, fail) => fail(new Error("locked"));
+      const entries = [..."12345".repeat(20)].map((name) => ({ name, fullPath: `/Big/${name}`, file }));
+      const readEntries = (give) => give(entries);
+      return takeFolder({ name: "Big", isDirectory: true, createReader: () => ({ readEntries }) });
+    }""")
+    said = page.get_by_role("alert").locator("span")
+    expect(said).to_contain_text(
+        "Big: no picture or film is in this folder; left out: 10,000 not readable; only 10,000 files"
+    )
+
+
 @pytest.mark.parametrize(("name", "says"), [("", "."), ("notes.txt", "; left out: 1 neither picture nor film.")])
 def test_a_folder_without_pictures_and_films_says_so(show, tmp_path, name, says):
     (tmp_path / "Empty").mkdir()
