@@ -42,7 +42,7 @@ def test_from_a_drop_to_a_corrected_table_and_its_exports(browser, address, fold
     drop(page, (PICTURE.name, "image/jpeg", PICTURE.read_bytes()), (CLIP.name, "video/mp4", CLIP.read_bytes()))
     expect(card(page)).to_contain_text("MS", timeout=LONG)
     clip = item(page, "clip.mp4")
-    opened = clip.get_by_role("link", name=re.compile("^open"))
+    opened = clip.get_by_role("link", name="open clip.mp4 in a new tab")
     expect(opened).to_be_visible(timeout=LONG)
     expect(clip.locator(".shots img")).to_have_count(6)
     clip.locator(".shots img").last.scroll_into_view_if_needed()  # which loads it

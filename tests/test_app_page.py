@@ -48,11 +48,11 @@ class Stub:
     def __init__(self):
         self.heatmaps, self.films, self.shots, self.asked = True, [], [], []
         self.gone = False  # or no answer comes
-        self.free = threading.Event()  # or films that are copied and shots wait
+        self.free = threading.Event()  # or pictures, films that are copied and shots wait
         self.free.set()
         self.answers = {}  # (method, path) -> (status, JSON): instead of what follows
         app = {"scale": SCALE, "names": NAMES, "definitions": DEFINITIONS, "colors": COLORS | GREYS}
-        app["pictures"] = [".jpg", ".png", ".tif"]
+        app |= {"pictures": [".jpg", ".png", ".tif"], "films": [".mxf"]}
         page = (ROOT / "shot_types/app/app.html").read_text(encoding="utf-8")
         self.page = page.replace("null /* the app */", json.dumps(app))
 
@@ -62,6 +62,8 @@ class Stub:
             return self.answers[method, path]
         ids = {one["id"]: one for one in self.films}
         found = re.fullmatch(r"/api/films/(\w+)/(stop|resume|shots|files)|/films/(\w+)/(.+)|/api/films/(\w+)", path)
+        if (method, path) == ("POST", "/api/pictures"):
+            self.free.wait(20)
         if found and found[2] in ("stop", "resume"):
             ids[found[1]]["state"] = "stopped" if found[2] == "stop" else "working"
             return 200, ids[found[1]]
@@ -176,6 +178,15 @@ def drop(page, *files):
     page.dispatch_event("#zone", "dragover", {"dataTransfer": data})
     assert page.locator("#zone.over").count() == 1
     page.dispatch_event("#zone", "drop", {"dataTransfer": data})
+
+
+def drop_paths(page, *paths):
+    """Drops files and folders of this computer on the drop zone."""
+    zone, driver = page.locator("#zone").bounding_box(), page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        place = {"type": kind, "x": zone["x"] + 20, "y": zone["y"] + 20}
+        driver.send("Input.dispatchDragEvent", {**place, "data": data})
 
 
 def picture(name="a.jpg", seed=0):
@@ -305,8 +316,156 @@ def test_in_teachers_mode_the_class_votes_before_it_sees(show, stub):
     expect(card(page, 2)).to_contain_text("1 % · 1 vote")
     button(page, "Teacher's mode").click()
     expect(card(page)).to_contain_text("wide_LS.jpg")
-    button(page, "Teacher's mode").click()  # for the next class
+    expect(button(page, "New round")).to_be_hidden()
+    button(page, "Teacher's mode").click()
+    expect(card(page)).to_contain_text("70 % · 2 votes")
+    page.on("dialog", lambda dialog: dialog.accept())
+    button(page, "New round").click()  # for the next class
     expect(card(page)).to_contain_text("0 votes: what do you see?")
+
+
+def saved_pictures(page):
+    with page.expect_download() as download:
+        button(page, "Save table (CSV)").click()
+    return list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(), newline="")))
+
+
+def test_votes_are_in_the_table_until_a_new_round_begins(show, stub):
+    page, asked, agree = show(), [], False
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept() if agree else dialog.dismiss()))
+    drop(page, picture(), picture("b.jpg", 1))
+    expect(card(page, 2)).to_contain_text("LS long shot")
+    button(page, "Teacher's mode").click()
+    assert "votes_MS" not in saved_pictures(page)[0]
+    for key in "3351r":
+        page.keyboard.press(key)
+    votes = [{"ECS": "1", "CS": "0", "MS": "2", "FS": "0", "LS": "1"}, dict.fromkeys(SCALE, "0")]
+    for press in ("Teacher's mode", "Teacher's mode", "New round"):  # off, on, and a question that is denied
+        rows = saved_pictures(page)
+        assert list(rows[0]) == [
+            *["path", "label", "confidence"],
+            *SCALE,
+            "is_shot",
+            "error",
+            *map("votes_{}".format, SCALE),
+        ]
+        assert [{label: row[f"votes_{label}"] for label in SCALE} for row in rows] == votes
+        assert asked == []
+        button(page, press).click()
+    assert len(asked) == 1 and "All votes are forgotten" in asked[0]
+    assert saved_pictures(page)[0]["votes_MS"] == "2"
+    agree = True
+    button(page, "New round").click()
+    assert "votes_MS" not in saved_pictures(page)[0]
+    expect(card(page)).to_contain_text("what do you see?")
+
+
+def test_a_picture_is_removed_and_its_name_is_not_told_in_teachers_mode(show, stub):
+    page, asked = show(), []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    drop(page, *(picture(f"{name}_LS.jpg", seed) for seed, name in enumerate("abc")))
+    expect(card(page, 3)).to_contain_text("LS long shot")
+    source = page.get_by_alt_text("b_LS.jpg").get_attribute("src")
+    button(page, "remove b_LS.jpg").click()
+    assert page.locator("#cards h3").all_inner_texts() == ["a_LS.jpg", "c_LS.jpg"]
+    expect(button(page, "remove c_LS.jpg")).to_be_focused()
+    assert page.evaluate("source => fetch(source).then(() => 'there', () => 'freed')", source) == "freed"
+    assert [row["path"] for row in saved_pictures(page)] == ["a_LS.jpg", "c_LS.jpg"]
+    button(page, "Teacher's mode").click()
+    page.keyboard.press("1")  # for the picture that has the focus
+    assert not re.search("[abc]_LS", page.locator("#pictures").evaluate("part => part.outerHTML"))
+    button(page, "remove picture 3").click()
+    assert len(asked) == 1 and "with the votes" in asked[0] and "_LS" not in asked[0]
+    button(page, "remove picture 1").click()
+    expect(page.get_by_role("status")).to_have_text("1 picture removed")
+    page.keyboard.press("2")
+    expect(card(page)).to_contain_text("2 votes: what do you see?")
+    assert len(asked) == 1 and page.locator("#cards > li").count() == 1
+
+
+def test_all_pictures_are_cleared_and_late_answers_bring_none_back(show, stub):
+    page, agree, asked = show(), False, []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept() if agree else dialog.dismiss()))
+    stub.free.clear()
+    with page.expect_request("**/api/pictures?name=a.jpg"):
+        drop(page, picture(), picture("b.jpg"))
+    button(page, "Clear pictures").click()
+    assert len(asked) == 1 and "Remove 2 pictures" in asked[0] and page.locator("#cards > li").count() == 2
+    agree = True
+    button(page, "Clear pictures").click()
+    expect(page.get_by_role("heading", name="Pictures")).to_be_hidden()
+    expect(button(page, "Choose pictures or films")).to_be_focused()
+    drop(page, picture("c.jpg"))
+    stub.free.set()
+    expect(card(page)).to_contain_text("LS long shot")
+    assert page.locator("#cards h3").all_inner_texts() == ["c.jpg"]
+    assert [address[-5:] for _, address, _ in stub.asked if "/api/pictures" in address] == ["a.jpg", "c.jpg"]
+    button(page, "Clear pictures").click()
+    expect(page.get_by_role("heading", name="Pictures")).to_be_hidden()
+    assert len(asked) == 2, "one picture alone is no question"
+
+
+def test_a_dropped_folder_gives_its_pictures_and_films_in_order_of_name(show, stub, tmp_path):
+    folder = tmp_path / "Lessons"
+    for name in (
+        "b10.jpg",
+        "b9.JPG",
+        "a/c.png",
+        ".git/d.jpg",
+        "notes.txt",
+        "take 2.mxf",
+        "take 1.mp4",
+        "x.y/z",
+        ".e.jpg",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(jpeg())
+    (tmp_path / "loose.jpg").write_bytes(jpeg())
+    page = show()
+    drop_paths(page, folder, tmp_path / "loose.jpg")
+    expect(item(page, "take 2.mxf")).to_contain_text("waits")
+    expect(card(page, 4)).to_contain_text("LS long shot")
+    names = ["loose.jpg", "Lessons/a/c.png", "Lessons/b9.JPG", "Lessons/b10.jpg"]
+    assert page.locator("#cards h3").all_text_contents() == names
+    assert [one["name"] for one in stub.films] == ["take 1.mp4", "take 2.mxf"]
+    said = "Lessons: 5 files taken; left out: 2 neither picture nor film, 2 hidden."
+    assert page.get_by_role("alert").locator("span").all_inner_texts() == [said]
+
+
+def test_of_a_folder_with_very_many_files_all_are_taken(show, stub, tmp_path):
+    for number in range(250):  # a browser tells a hundred at a time
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg())
+    page = show()
+    drop_paths(page, tmp_path)
+    expect(page.locator("#cards > li")).to_have_count(250)
+    assert [text.split("/")[-1] for text in page.locator("#cards h3").all_text_contents()] == [
+        f"{n}.jpg" for n in range(250)
+    ]
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_a_folder_without_end_and_files_that_cannot_be_read_are_said(show):
+    page = show()
+    page.evaluate("""() => {
+      const file = (give, fail) => fail(new Error("locked"));
+      const entries = [..."12345".repeat(20)].map((name) => ({ name, fullPath: `/Big/${name}`, file }));
+      const readEntries = (give) => give(entries);
+      return takeFolder({ name: "Big", isDirectory: true, createReader: () => ({ readEntries }) });
+    }""")
+    said = page.get_by_role("alert").locator("span")
+    expect(said).to_contain_text(
+        "Big: no picture or film is in this folder; left out: 10,000 not readable; only 10,000 files"
+    )
+
+
+@pytest.mark.parametrize(("name", "says"), [("", "."), ("notes.txt", "; left out: 1 neither picture nor film.")])
+def test_a_folder_without_pictures_and_films_says_so(show, tmp_path, name, says):
+    (tmp_path / "Empty").mkdir()
+    if name:
+        (tmp_path / "Empty" / name).write_text("nothing")
+    page = show()
+    drop_paths(page, tmp_path / "Empty")
+    expect(page.get_by_role("alert").locator("span")).to_have_text(f"Empty: no picture or film is in this folder{says}")
 
 
 def test_a_picture_that_comes_in_teachers_mode_gives_nothing_away(show, stub):
@@ -332,7 +491,7 @@ def test_a_dropped_film_is_copied_and_its_shots_appear(show, stub):
     stub.films[0].update(state="working", seconds_done=15, shots=2)
     shots = page.get_by_role("list", name="shots of take1.mp4").get_by_role("listitem")
     expect(shots).to_have_count(2)
-    assert shots.all_inner_texts() == ["LS 80 %", "title ●"]
+    assert shots.all_inner_texts() == ["LS 80 %", "title ●"] and shots.get_by_role("link").count() == 0
     expect(item(page, "take1.mp4")).to_contain_text("works, 00:00:15 of 00:01:00 (25 %) · 2 shots")
     bar = page.get_by_role("progressbar", name="progress of take1.mp4")
     assert bar.evaluate("bar => bar.value / bar.max") == 0.25
@@ -344,6 +503,9 @@ def test_a_dropped_film_is_copied_and_its_shots_appear(show, stub):
     opened = page.get_by_role("link", name="open take1.mp4 in a new tab")
     expect(opened).to_have_attribute("href", "/films/take1/")
     expect(shots.first).to_have_text("FS 80 %")
+    link = page.get_by_role("link", name="open take1.mp4 at shot 2", exact=True)
+    expect(link).to_have_attribute("href", "/films/take1/#shot-2")
+    expect(link).to_have_attribute("target", "_blank")
     shares = page.get_by_role("list", name="time in each class").get_by_role("listitem")
     assert shares.all_inner_texts() == ["ECS 10 %", "CS 20 %", "MS 30 %", "FS 40 %", "LS 0 %"]
     item(page, "take1.mp4").get_by_text("Downloads").click()
@@ -515,6 +677,20 @@ def test_of_1200_shots_few_pictures_are_loaded(show, stub):
     assert sum(address.startswith("/api/films/take1/shots") for _, address, _ in stub.asked) == 2
 
 
+def test_who_comes_back_from_a_film_finds_the_place_in_its_shots_and_what_was_corrected(show, stub):
+    stub.films, stub.shots = [film("take1.mp4", "done", shots=200)], [shot(number) for number in range(1, 201)]
+    page = show()
+    page.get_by_text("Shots (200)").click()
+    link = page.get_by_role("link", name="open take1.mp4 at shot 120", exact=True)
+    link.focus()
+    stub.shots[119] = shot(120, "LS")
+    page.evaluate("dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator(".shots li").nth(119)).to_have_text("LS 80 %")
+    expect(page.locator(".shots li")).to_have_count(200)
+    expect(link).to_be_focused()
+    expect(link).to_be_in_viewport()
+
+
 def everything(page, stub):
     """A page with all that it can show."""
     page.locator("#scale summary").click()
@@ -582,6 +758,11 @@ def test_the_keyboard_alone(show, stub, tmp_path):
     page.keyboard.press("Space")
     expect(button(page, "heat map of a.png")).to_have_attribute("aria-pressed", "true")
     expect(button(page, "heat map of a.png")).to_be_focused()
+    page.evaluate("document.activeElement.blur()")
+    tab_to("remove a.png")
+    page.keyboard.press("Enter")
+    expect(page.locator("#pictures")).to_be_hidden()
+    expect(button(page, "Choose pictures or films")).to_be_focused()
     tab_to("Open a film by path")
     page.keyboard.press("Enter")
     tab_to("open film b.mp4, 1.5 MB")

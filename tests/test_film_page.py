@@ -41,17 +41,27 @@ def write_page(table, folder):
     (folder / "film.html").write_text(to_page(table), encoding="utf-8")
 
 
+def many_rows(table, count):
+    """The film cut into so many rows, all of one length."""
+    length = table["end_seconds"].iloc[-1] / count
+    ends = np.arange(1, count + 1) * length
+    many = table.loc[np.arange(count) % len(table)].reset_index(drop=True)
+    many = many.assign(shot=range(1, count + 1), start_seconds=[0, *ends[:-1]], end_seconds=ends, seconds=length)
+    many.attrs = table.attrs
+    return many
+
+
 @pytest.fixture
 def show(browser):
     """Opens the page in a folder; at the end no script has failed or complained."""
     context, said = browser.new_context(accept_downloads=True), []
 
-    def show(folder, width=1280):
+    def show(folder, width=1280, at=""):
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": 800})
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.goto((folder / "film.html").as_uri())
+        page.goto((folder / "film.html").as_uri() + at)
         return page
 
     yield show
@@ -127,6 +137,30 @@ def test_the_timeline_arrows_and_the_film_itself_move_the_selection(show, folder
         assert row(page, number).get_attribute("aria-current") == "true"
     seek(page, 0.5)
     page.wait_for_selector("tbody tr:nth-child(1)[aria-current]")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_address_leads_to_a_shot(show, folder, width):
+    table = many_rows(film.load(folder / "film.csv"), 1200)
+    write_page(table, folder)
+    page = playable(show(folder, width, at="#shot-900"))
+    expect(row(page, 900)).to_have_attribute("aria-current", "true")
+    expect(row(page, 900)).to_be_in_viewport()
+    until(page, "!video.seeking")
+    assert page.evaluate("[video.paused, rowAt(video.currentTime) === rows[899]]") == [True, True]
+    page.evaluate("location.hash = '#shot-3'")
+    expect(row(page, 3)).to_have_attribute("aria-current", "true")
+    expect(row(page, 3)).to_be_in_viewport()
+    for none in ("#shot-1201", "#shot-", "#shot-x", "#"):
+        page.evaluate("hash => { location.hash = hash; }", none)
+        page.wait_for_timeout(50)
+        expect(row(page, 3)).to_have_attribute("aria-current", "true")
+
+
+def test_an_address_of_no_shot_shows_the_beginning(show, folder):
+    page = show(folder, at="#shot-99")
+    expect(row(page, 1)).to_have_attribute("aria-current", "true")
+    assert page.evaluate("scrollY") == 0
 
 
 def test_an_untouched_page_saves_the_table_as_it_is(show, folder):
@@ -300,12 +334,7 @@ def test_filters_and_figures_of_what_is_shown(show, folder):
 
 
 def test_every_step_takes_less_than_a_second_with_1200_shots(show, folder):
-    table = film.load(folder / "film.csv")
-    ends = np.arange(1, 1201) * 0.0063
-    attrs, table = table.attrs, table.loc[np.arange(1200) % 6].reset_index(drop=True)
-    table = table.assign(shot=range(1, 1201), start_seconds=[0, *ends[:-1]], end_seconds=ends, seconds=0.0063)
-    table.attrs = attrs
-    write_page(table, folder)
+    write_page(many_rows(film.load(folder / "film.csv"), 1200), folder)
     page = show(folder)
     steps = """async () => {
       const steps = {
