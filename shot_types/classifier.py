@@ -2,7 +2,6 @@
 
 import importlib
 import itertools
-import os
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from .cards import WeightsError, other_source, read_card
+from .cores import cores
 from .labels import LABELS, SCALE
 from .pictures import FrameError, find_pictures, load_frame
 from .probe import read_probe
@@ -180,7 +180,7 @@ class Classifier:
 
     def _read_ahead(self, xs: Iterable, window: int) -> Iterator[tuple[str, np.ndarray | Exception]]:
         """Name and frame (or what went wrong) of each source, read in threads while the network works."""
-        pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+        pool = ThreadPoolExecutor(max_workers=cores())
         pending = deque()
 
         def next_one():

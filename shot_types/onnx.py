@@ -4,7 +4,6 @@ ONNX Runtime computes, or OpenVINO where that is installed (`pip install -e ".[f
 within 1e-5 and is faster on some processors.
 """
 
-import os
 import threading
 import warnings
 from importlib.util import find_spec
@@ -13,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from .cores import cores
 from .labels import LABELS
 
-AT_ONCE = 2 * os.cpu_count()
+AT_ONCE = 2 * cores()
 """Pictures in one run: two a core stay in the caches between layers, 32 do not and take 10 % longer."""
 
 
@@ -29,7 +29,7 @@ class OnnxRuntime:
     def __init__(self, weights: Path):
         """Raises what ONNX Runtime raises."""
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = os.cpu_count()
+        options.intra_op_num_threads = cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
         ends = [*self.session.get_inputs(), *self.session.get_outputs()]
@@ -50,7 +50,7 @@ class OpenVino:
 
         core = openvino.Core()
         model = core.read_model(weights)
-        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": os.cpu_count()}
+        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": cores()}
         options |= {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}  # others work beside it
         types = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
         self.ends = []

@@ -7,9 +7,13 @@ import pytest
 from conftest import ROOT
 
 PACKAGE = ROOT / "shot_types"
-FRAMEWORKS = {"pytorch": {"torch", "torchvision"}, "tensorflow": {"tensorflow", "keras"}, "onnx": {"onnxruntime", "openvino"}}
+FRAMEWORKS = {
+    "pytorch": {"torch", "torchvision"},
+    "tensorflow": {"tensorflow", "keras"},
+    "onnx": {"onnxruntime", "openvino"},
+}
 STOREYS = (  # from the ground up
-    {"labels", "files"},
+    {"labels", "files", "cores"},
     {"pictures"},
     {"video", "dataset", "cards"},
     {"probe"},

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
+from ..files import VIDEO_SUFFIXES
 from ..film.report import comparison_files, side_by_side
 from ..film.table import records
 from ..labels import COLORS, DEFINITIONS, GREYS, NAMES, SCALE
@@ -73,7 +74,7 @@ class Pages:
 
     def front(self, request: Request) -> HTMLResponse:
         said = {"scale": SCALE, "names": NAMES, "definitions": DEFINITIONS, "colors": COLORS | GREYS}
-        said["pictures"] = sorted(picture_suffixes())
+        said |= {"pictures": sorted(picture_suffixes()), "films": sorted(VIDEO_SUFFIXES)}
         template = Path(__file__).with_name("app.html").read_text(encoding="utf-8")
         return HTMLResponse(template.replace("null /* the app */", json.dumps(said).replace("<", "\\u003c")))
 

@@ -16,6 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..classifier import choose_framework, load_classifier
+from ..cores import cores
 from ..files import VIDEO_SUFFIXES, list_files
 from ..pictures import FrameError
 from .analysis import analyze
@@ -50,9 +51,7 @@ def analyze_many(
     framework = framework or choose_framework(weights)  # here, so that a warning of it comes once
     call = (Path(out).resolve(), framework, weights and Path(weights).resolve(), settings, names)
     cluster = cluster or os.environ.get("RAY_ADDRESS")
-    answers = (
-        _on_ray(films, call, cluster) if cluster else _here(films, call, min(workers or os.cpu_count(), len(films)))
-    )
+    answers = _on_ray(films, call, cluster) if cluster else _here(films, call, min(workers or cores(), len(films)))
     tables, failed = {}, {}
     for path, answer in tqdm(answers, total=len(films), unit="film", disable=None, leave=False):
         if isinstance(answer, str):
@@ -147,8 +146,8 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _share_cores(workers: int) -> None:
-    """For PyTorch, which reads it at its start: as many threads as leave each worker its share of the cores."""
-    os.environ["OMP_NUM_THREADS"] = str(max(1, os.cpu_count() // workers))
+    """As many threads as leave each worker its share, for `cores` and for PyTorch, which reads it at its start."""
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // workers))
 
 
 def _on_ray(films: list[Path], call: tuple, address: str) -> Iterator[tuple[Path, pd.DataFrame | str]]:

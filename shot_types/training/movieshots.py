@@ -22,6 +22,7 @@ import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
+from ..cores import cores
 from ..dataset import SPLITS, DatasetError, write_csv
 from ..files import write
 from ..labels import LABELS
@@ -95,7 +96,7 @@ def extract_frames(table, videos, out, count=3, every=None, height=256, workers=
     Prints an estimate after the first shots, progress, and the result. Shots without frames are returned, and written
     to `out`/problems.csv: `movie`, `shot`, `problem`. Raises DatasetError when `out` holds frames of other settings.
     """
-    out, workers, began = Path(out), workers or os.cpu_count(), time.perf_counter()
+    out, workers, began = Path(out), workers or cores(), time.perf_counter()
     settings, text = out / "settings.json", json.dumps({"count": count, "every": every, "height": height})
     if settings.exists() and settings.read_text() != text:
         raise DatasetError(f"{out}: holds frames made with {settings.read_text()}; remove it or name another folder")

@@ -1,0 +1,194 @@
+"""A network alone, without reading: what computes it, and in which precision. Part of `make benchmark`.
+
+Each variant is made from the shipped ONNX file in a temporary folder: with the optimised graph saved, with 16-bit
+floats, with 8-bit weights and activations (static quantisation, QDQ, calibrated on frames of train), and computed by
+ONNX Runtime, OpenVINO or PyTorch. Images/s for batches of 1, 8 and 32; and, where the data set is at hand, how many
+answers on test are those of the shipped file, accuracy and calibration error.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+from onnxruntime import quantization
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from shot_types import report
+from shot_types.cards import read_card
+from shot_types.classifier import FRAMEWORKS, MODELS, load_classifier, softmax
+from shot_types.cores import cores
+from shot_types.dataset import measured, read_dataset
+from shot_types.onnx import Network, OnnxRuntime, OpenVino
+from shot_types.pictures import load_frame
+
+BATCHES = (1, 8, 32)
+CALIBRATION = 256  # frames of train, every so many-th, that say how large activations are
+
+
+class Variant(NamedTuple):
+    """A way to compute the network."""
+
+    name: str
+    file: Path
+    answer: Callable[[np.ndarray], np.ndarray]
+    """uint8 RGB (N, height, width, 3) -> probabilities (N, 5)."""
+
+
+class _Frames(quantization.CalibrationDataReader):
+    """Frames for the calibration, uint8 RGB (N, height, width, 3), eight at a time."""
+
+    def __init__(self, frames: np.ndarray):
+        self.parts = iter(np.array_split(frames, max(1, len(frames) // 8)))
+
+    def get_next(self) -> dict | None:
+        part = next(self.parts, None)
+        return None if part is None else {"frames": part}
+
+
+def eight_bit(weights: Path, target: Path, frames: np.ndarray, kinds: tuple[str, ...]) -> Path:
+    """Write the graph `weights` with the operators of `kinds` in 8 bits to `target`.
+
+    Weights have a scale a channel, of seven bits: processors without VNNI add two products in 16 bits, which eight
+    would overflow. `frames`: uint8 RGB (N, height, width, 3), whose activations have to fit.
+    """
+    prepared = target.with_suffix(".prepared.onnx")
+    quant_pre_process(weights, prepared, skip_symbolic_shape=True)
+    quantization.quantize_static(
+        prepared,
+        target,
+        _Frames(frames),
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=True,
+        reduce_range=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        op_types_to_quantize=list(kinds),
+    )
+    return target
+
+
+def sixteen_bit(weights: Path, target: Path) -> Path:
+    """Write the graph `weights` with 16-bit floats inside to `target`."""
+    onnx.save(convert_float_to_float16(onnx.load(weights), keep_io_types=True), target)
+    return target
+
+
+def optimised(weights: Path, target: Path) -> Path:
+    """Write the graph `weights` as ONNX Runtime rearranges it for this processor to `target`."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(target), 3
+    onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+    return target
+
+
+def variants(framework: str, folder: Path, frames: np.ndarray) -> Iterator[Variant]:
+    """The shipped ONNX file by ONNX Runtime, then the others; `frames` are for the calibration."""
+    source = MODELS / FRAMEWORKS[framework]
+    weights = source.with_suffix(".onnx")
+    card = read_card(weights)
+
+    def light(name, file, engine):
+        network = Network(file, card, engine)
+        return Variant(name, file, lambda batch: softmax(network(batch), card["temperature"]))
+
+    yield light("ONNX Runtime, as shipped", weights, OnnxRuntime)
+    yield light("ONNX Runtime, optimised graph saved", optimised(weights, folder / "optimised.onnx"), OnnxRuntime)
+    yield light("ONNX Runtime, 16-bit floats", sixteen_bit(weights, folder / "half.onnx"), OnnxRuntime)
+    whole = eight_bit(weights, folder / "eight.onnx", frames, ("Conv", "Gemm", "MatMul", "Add", "Mul"))
+    convolutions = eight_bit(weights, folder / "convolutions.onnx", frames, ("Conv",))
+    for engine, name in ((OnnxRuntime, "ONNX Runtime"), (OpenVino, "OpenVINO")):
+        yield light(f"{name}, 8 bits", whole, engine)
+        yield light(f"{name}, 8 bits, convolutions alone", convolutions, engine)
+    yield light("OpenVINO", weights, OpenVino)
+    classifier = load_classifier(framework)
+
+    def answer(batch):
+        return softmax(classifier.network(batch), classifier.card["temperature"])
+
+    yield Variant("PyTorch" if framework == "pytorch" else "TensorFlow", source, answer)
+    if framework == "pytorch":
+        import torch
+
+        last = load_classifier(framework)
+        last.network.network.to(memory_format=torch.channels_last)
+        yield Variant(
+            "PyTorch, channels_last", source, lambda batch: softmax(last.network(batch), last.card["temperature"])
+        )
+
+
+def speeds(found: list[Variant], frames: np.ndarray, rounds: int) -> pd.DataFrame:
+    """Images/s of each variant by the size of batches; the median of rounds that take turns."""
+    seconds = {(one.name, size): [] for one in found for size in BATCHES}
+    for number in range(rounds + 1):
+        for one in found:
+            for size in BATCHES:
+                began = time.perf_counter()
+                for start in range(0, len(frames), size):
+                    one.answer(frames[start : start + size])
+                if number:  # in the first, kernels are made
+                    seconds[one.name, size].append(time.perf_counter() - began)
+    rates = {key: len(frames) / statistics.median(values) for key, values in seconds.items()}
+    return pd.Series(rates).unstack().reindex([one.name for one in found]).add_prefix("batches of ").round(1)
+
+
+def accuracy(found: list[Variant], frames: np.ndarray, table: pd.DataFrame) -> pd.DataFrame:
+    """On the frames of `table`: answers equal to the first variant's, accuracy, calibration error; film frames too."""
+    film = (table["source"] == "film").to_numpy()
+    parts = np.array_split(frames, -(-len(frames) // BATCHES[-1]))
+    probas = {one.name: np.concatenate([one.answer(part) for part in parts]) for one in found}
+    first = report.predicted(probas[found[0].name])
+    rows = {}
+    for name, proba in probas.items():
+        row = {}
+        for what, part in (("", film | True), ("film: ", film)):
+            truth = table["label"][part]
+            row |= {f"{what}equal": (report.predicted(proba) == first)[part].mean()}
+            row |= {f"{what}accuracy": report.summary(truth, proba[part])["accuracy"]}
+            row |= {f"{what}ECE": report.expected_calibration_error(truth, proba[part])}
+        rows[name] = row
+    return pd.DataFrame(rows).T.round(4)
+
+
+def alone(framework: str, data: Path, rounds: int = 5, count: int = 96) -> None:
+    """Print the table of a network; `data`: the data set of the calibration and of the figures on test."""
+    card = read_card(MODELS / FRAMEWORKS[framework])
+    height, width = card["height"], card["width"]
+
+    def read(files) -> np.ndarray:
+        with ThreadPoolExecutor(cores()) as pool:
+            return np.stack(list(pool.map(lambda file: load_frame(file, height, width), files)))
+
+    known = (data / "frames.csv").is_file()
+    if known:
+        table = read_dataset(data)
+        train, test = (measured(table, split) for split in ("train", "test"))
+        calibration = read(train["file"].iloc[:: len(train) // CALIBRATION])
+        frames = read(test["file"])
+    else:
+        print(f"{data} is not here: 8 bits are calibrated on made pictures, and there are no figures on test")
+        rng = np.random.default_rng(0)
+        frames = rng.integers(0, 256, (count, height // 8, width // 8, 3), np.uint8).repeat(8, 1).repeat(8, 2)
+        calibration = frames[:32]
+    with tempfile.TemporaryDirectory() as folder:
+        found = list(variants(framework, Path(folder), calibration))
+        lines = speeds(found, frames[:count], rounds)
+        lines.insert(0, "MB", [round(one.file.stat().st_size / 1e6, 1) for one in found])
+        if known:
+            lines = lines.join(accuracy(found, frames, test))
+    print(
+        f"{framework}: the network alone at {height} x {width} on {cores()} cores, images/s; median of {rounds} rounds"
+    )
+    print(lines.to_string(), end="\n\n")
