@@ -100,6 +100,11 @@ def read_image(path: str | Path, min_size: tuple[int, int] | None = None) -> np.
 
     Raises FileNotFoundError or FrameError, naming the file.
     """
+    return np.array(_read(path, min_size))
+
+
+def _read(path: str | Path, min_size: tuple[int, int] | None) -> Image.Image:
+    """As `read_image`, the picture of Pillow, in RGB."""
     path = check_file(path)
     if path.suffix.lower() in VIDEO_SUFFIXES:
         raise FrameError(f"{path}: a video, not a picture; take frames from it with video.read_video_frame")
@@ -147,13 +152,13 @@ class _Quiet:
 _quiet = _Quiet()
 
 
-def _decode(file: Path | io.BytesIO, min_size: tuple[int, int] | None) -> np.ndarray:
+def _decode(file: Path | io.BytesIO, min_size: tuple[int, int] | None) -> Image.Image:
     with Image.open(file, formats=_formats()) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         if min_size and image.format == "JPEG":
             image.draft(None, min_size if _orientation(image) >= 5 else min_size[::-1])  # stored on its side
-        return to_rgb(image)
+        return _rgb(image)
 
 
 def _mended(path: Path) -> bytes | None:
@@ -207,8 +212,8 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def to_rgb(image: Image.Image) -> np.ndarray:
-    """A Pillow picture of any mode as uint8 RGB (height, width, 3), upright; see `read_image`."""
+def _rgb(image: Image.Image) -> Image.Image:
+    """A Pillow picture of any mode in RGB, upright; see `read_image`."""
     image.load()  # whereby Pillow turns TIFF itself
     if (orientation := _orientation(image)) in UPRIGHT:
         image = image.transpose(UPRIGHT[orientation])
@@ -219,7 +224,7 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.array(image.convert("RGB"))
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _to_8_bit(values: np.ndarray) -> np.ndarray:
@@ -294,7 +299,11 @@ def _bar(brightness: np.ndarray) -> int:
 
 def resize(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
     """The whole picture, squeezed to uint8 (height, width, 3) with an antialiased bilinear filter."""
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
+    return _resized(Image.fromarray(rgb), height, width)
+
+
+def _resized(image: Image.Image, height: int, width: int) -> np.ndarray:
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def load_frame(source, height: int, width: int) -> np.ndarray:
@@ -303,18 +312,19 @@ def load_frame(source, height: int, width: int) -> np.ndarray:
     Black bars are trimmed, except from an array that is `Trimmed`. Raises FileNotFoundError or FrameError, naming the
     file.
     """
+    image, name = None, "array"
     if isinstance(source, str | Path):
-        rgb = check_array(read_image(source, (height, width)), str(source))
+        image, name = _read(source, (height, width)), str(source)
     elif isinstance(source, Image.Image):
         name = getattr(source, "filename", "") or "picture"
         try:
-            rgb = check_array(to_rgb(source), name)
-        except FrameError:
-            raise
+            image = _rgb(source)
         except Exception as error:  # Pillow reads what it opened here, and its readers raise many kinds
             raise FrameError(f"{name}: the picture is damaged or closed ({error}); open it again") from error
-    elif isinstance(source, np.ndarray):
-        rgb = check_array(source)
-    else:
+    elif not isinstance(source, np.ndarray):
         raise FrameError(f"{type(source).__name__}: give a path, a PIL picture or a uint8 RGB array")
-    return resize(rgb if isinstance(source, Trimmed) else trim_bars(rgb), height, width)
+    rgb = check_array(source if image is None else np.asarray(image), name)
+    trimmed = rgb if isinstance(source, Trimmed) else trim_bars(rgb)
+    if image is None or trimmed.shape != rgb.shape:  # else another copy would take longer than to look for bars
+        return resize(trimmed, height, width)
+    return _resized(image, height, width)
