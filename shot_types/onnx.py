@@ -1,10 +1,11 @@
 """The ONNX room: either network without its framework. `tools/export.py` makes the files.
 
-ONNX Runtime computes, or OpenVINO where that is installed (`pip install -e ".[fast]"`), which gives the same answers
-within 1e-5 and is faster on some processors.
+ONNX Runtime computes; or OpenVINO, where that is installed (`pip install -e ".[fast]"`) and faster on this processor:
+a matter of what the processor can do. Both give the same answers within 1e-5.
 """
 
 import threading
+import time
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,55 +33,28 @@ class OnnxRuntime:
         options.intra_op_num_threads = cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-        ends = [*self.session.get_inputs(), *self.session.get_outputs()]
-        self.ends = [(end.name, end.type, end.shape[1:]) for end in ends]
-        self.about = self.session.get_modelmeta().custom_metadata_map
 
     def run(self, frames: np.ndarray) -> list[np.ndarray]:
-        """All outputs, in the order of the graph."""
+        """All outputs, in the order of the graph; `frames`: uint8 (N, height, width, 3)."""
         return self.session.run(None, {"frames": frames})
 
 
 class OpenVino:
-    """The same by OpenVINO; 32-bit floats, which it would shorten by itself where a processor has shorter ones."""
+    """The same by OpenVINO, in 32-bit floats; by itself it takes shorter ones where a processor has them."""
 
     def __init__(self, weights: Path):
         """Raises ImportError where it cannot be loaded, else what OpenVINO raises."""
         import openvino
 
-        core = openvino.Core()
-        model = core.read_model(weights)
         options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": cores()}
         options |= {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}  # others work beside it
-        types = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
-        self.ends = []
-        for end in (*model.inputs, *model.outputs):
-            kind, sizes = end.element_type.get_type_name(), [*end.partial_shape][1:]
-            sizes = [size.get_length() if size.is_static else str(size) for size in sizes]
-            self.ends.append((end.any_name, types.get(kind, kind), sizes))
-        self.about = model.get_rt_info("framework").value if model.has_rt_info("framework") else {}
-        self.request = core.compile_model(model, "CPU", options).create_infer_request()
+        self.request = openvino.Core().compile_model(weights, "CPU", options).create_infer_request()
         self.one = threading.Lock()  # a request serves one thread at a time
 
     def run(self, frames: np.ndarray) -> list[np.ndarray]:
-        """All outputs, in the order of the graph."""
+        """All outputs, in the order of the graph; `frames`: uint8 (N, height, width, 3)."""
         with self.one:
             return [np.array(values) for values in self.request.infer({"frames": frames}).to_tuple()]
-
-
-def _engine(weights: Path) -> OnnxRuntime | OpenVino:
-    if find_spec("openvino"):
-        try:
-            return OpenVino(weights)
-        except Exception as error:  # of many kinds; where the file is at fault, ONNX Runtime says so better
-            engine, reason = OnnxRuntime(weights), (str(error).splitlines() or [type(error).__name__])[-1]
-            warnings.warn(
-                f"{weights}: OpenVINO cannot take it ({reason}), so ONNX Runtime answers; install another version of"
-                " openvino, or remove it",
-                stacklevel=4,
-            )
-            return engine
-    return OnnxRuntime(weights)
 
 
 class Network:
@@ -89,18 +63,32 @@ class Network:
     def __init__(self, weights: str | Path, card: dict, engine: type[OnnxRuntime] | type[OpenVino] | None = None):
         """Load a graph from uint8 `frames` to calibrated `probabilities`, with or without `is_shot`; else it raises.
 
-        `engine`: what computes; without it OpenVINO where that is installed and takes the file, else ONNX Runtime.
+        `engine` computes; without it the faster of those that are installed.
         """
-        self.engine = (engine or _engine)(Path(weights))
-        found, about = self.engine.ends, self.engine.about
-        wanted = [("frames", "tensor(uint8)", [card["height"], card["width"], 3])]
-        wanted += [("probabilities", "tensor(float)", [len(LABELS)])]
+        self.engine = OnnxRuntime(weights)
+        session = self.engine.session
+        about = session.get_modelmeta().custom_metadata_map
+        found = [(end.name, end.type, end.shape[1:]) for end in [*session.get_inputs(), *session.get_outputs()]]
+        frame = [card["height"], card["width"], 3]
+        wanted = [("frames", "tensor(uint8)", frame), ("probabilities", "tensor(float)", [len(LABELS)])]
         is_shot = ("is_shot", "tensor(float)", [])
         known = found in (wanted, [*wanted, is_shot]) and about.get("classes") == ",".join(LABELS)
         if not known or "temperature" not in about:
             told = ", ".join(f"{name} {kind} {shape}" for name, kind, shape in found)
             raise ValueError(f"has {told}, classes {about.get('classes')}; make it again with `make export`")
         self.temperature = float(about["temperature"])
+        if engine not in (None, OnnxRuntime):
+            self.engine = engine(weights)
+        elif engine is None and find_spec("openvino"):
+            try:
+                self.engine = faster([self.engine, OpenVino(weights)], np.zeros((AT_ONCE, *frame), np.uint8))
+            except Exception as error:  # of many kinds
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+                warnings.warn(
+                    f"{weights}: OpenVINO fails ({reason}), so ONNX Runtime answers; install another version of"
+                    " openvino, or remove it",
+                    stacklevel=3,
+                )
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """uint8 RGB (N, height, width, 3) -> logits, float32 (N, 5), up to a constant in each row."""
@@ -116,3 +104,16 @@ class Network:
         proba, *is_shot = (np.concatenate(values) for values in zip(*runs, strict=True))
         logits = self.temperature * np.log(np.maximum(proba, np.finfo(np.float32).tiny))
         return logits, is_shot[0] if is_shot else None
+
+
+def faster(engines: list, frames: np.ndarray, runs: int = 3) -> OnnxRuntime | OpenVino:
+    """The one of `engines` with the shortest of some `runs` on `frames`, after a first that does not count."""
+    best = []
+    for engine in engines:
+        times = []
+        for _ in range(runs + 1):
+            began = time.perf_counter()
+            engine.run(frames)
+            times.append(time.perf_counter() - began)
+        best.append(min(times[1:]))
+    return engines[best.index(min(best))]

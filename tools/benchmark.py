@@ -2,8 +2,9 @@
 
 Images/s from JPEG files to labels on the same pictures, of the sizes of video (720p, 1080p and 2160p, as many of each):
 (a) the way of the reference repository, (b) ours one at a time, (c) ours in batches, (d) reading alone, and the same
-network in ONNX Runtime (e) one at a time, (f) in batches. Rounds take turns, so that a slow moment of the machine hits
-all of them; the median round counts. Then memory; shots/s from 1080p videos to three frames each, beside two ffmpeg
+network as an ONNX file (e) one at a time, (f) in batches. Rounds take turns, so that a slow moment of the machine hits
+all of them; the median round counts. Then the network alone, in several engines and precisions (`tools/networks.py`);
+memory; shots/s from 1080p videos to three frames each, beside two ffmpeg
 processes that write the same frames; a film to its table of shots, beside PySceneDetect's detector alone; and the
 memory that a short film and a long one take.
 """
@@ -78,6 +79,7 @@ def reference_way():
 def speed(framework: str, count: int, rounds: int) -> None:
     from shot_types import load_classifier
     from shot_types.classifier import FRAMEWORKS, MODELS
+    from shot_types.onnx import OnnxRuntime, OpenVino
     from shot_types.pictures import load_frame
 
     reference = reference_way()  # first: TensorFlow cannot be imported before torchvision
@@ -97,8 +99,9 @@ def speed(framework: str, count: int, rounds: int) -> None:
     exported = (MODELS / FRAMEWORKS[framework]).with_suffix(".onnx")
     if exported.is_file():
         light = load_classifier("onnx", exported)
-        ways["e  ONNX Runtime, one at a time"] = lambda files: [light.predict(file) for file in files]
-        ways["f  ONNX Runtime, in batches"] = lambda files: list(light.predict_iter(files))
+        engine = {OnnxRuntime: "ONNX Runtime", OpenVino: "OpenVINO"}[type(light.network.engine)]
+        ways[f"e  {engine}, one at a time"] = lambda files: [light.predict(file) for file in files]
+        ways[f"f  {engine}, in batches"] = lambda files: list(light.predict_iter(files))
     with tempfile.TemporaryDirectory() as folder:
         files = {}
         for pixels in WIDTHS:
@@ -291,10 +294,19 @@ def film_memory(lengths: tuple[int, ...] = (60, 240)) -> None:
             print(f"onnx: peak memory over a film of {seconds} s {peak} MB")
 
 
+def alone(framework: str, data: Path, rounds: int) -> None:
+    """In a process of its own, since it imports all frameworks at once."""
+    call = [sys.executable, ROOT / "tools/networks.py", framework, data, str(rounds)]
+    subprocess.run(call, check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--framework", choices=["pytorch", "tensorflow", "onnx"], help="one of them; without it, all")
     parser.add_argument("--count", type=int, default=200, help="pictures in each round, 0 for none")
+    parser.add_argument(
+        "--data", type=Path, default=ROOT / "data/shotmix", help="a data set, for the figures of the network alone"
+    )
     parser.add_argument("--shots", type=int, default=60, help="videos to take frames from, 0 for none")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--film", type=int, default=120, metavar="SECONDS", help="length of the film, 0 for none")
@@ -307,6 +319,7 @@ def main() -> None:
     for framework in ([args.framework] if args.framework else ["pytorch", "tensorflow", "onnx"]) if args.count else ():
         if framework != "onnx":  # measured beside the framework that it was made from
             speed(framework, args.count, args.rounds)
+            alone(framework, args.data, args.rounds)
         first_answer(framework)
         memory(framework)
     if args.shots:

@@ -192,3 +192,7 @@ def alone(framework: str, data: Path, rounds: int = 5, count: int = 96) -> None:
         f"{framework}: the network alone at {height} x {width} on {cores()} cores, images/s; median of {rounds} rounds"
     )
     print(lines.to_string(), end="\n\n")
+
+
+if __name__ == "__main__":
+    alone(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
