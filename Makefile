@@ -39,7 +39,7 @@ figures: $(READY)
 	@.venv/bin/python tools/figures.py
 
 benchmark: $(READY)
-	@.venv/bin/python tools/benchmark.py
+	@.venv/bin/python -m tools.benchmark
 
 fuzz: $(READY)
 	@.venv/bin/python tools/fuzz.py

@@ -1,4 +1,4 @@
-"""A network alone, without reading: what computes it, and in which precision. Part of `make benchmark`.
+"""A network alone, without reading: what computes it, and in which precision.
 
 Each variant is made from the shipped ONNX file in a temporary folder: with the optimised graph saved, with 16-bit
 floats, with 8-bit weights and activations (static quantisation, QDQ, calibrated on frames of train), and computed by
@@ -6,6 +6,8 @@ ONNX Runtime, OpenVINO or PyTorch. Images/s for batches of 1, 8 and 32; and, whe
 answers on test are those of the shipped file, accuracy and calibration error.
 """
 
+import contextlib
+import io
 import statistics
 import sys
 import tempfile
@@ -23,19 +25,17 @@ from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 from shot_types import report
 from shot_types.cards import read_card
-from shot_types.classifier import FRAMEWORKS, MODELS, load_classifier, softmax
+from shot_types.classifier import FRAMEWORKS, MODELS, choose_framework, load_classifier, softmax
 from shot_types.cores import cores
 from shot_types.dataset import measured, read_dataset
 from shot_types.onnx import Network, OnnxRuntime, OpenVino
 from shot_types.pictures import load_frame
 
 BATCHES = (1, 8, 32)
-CALIBRATION = 256  # frames of train, every so many-th, that say how large activations are
+CALIBRATION = 128  # frames of train, every so many-th, that say how large activations are
+FIRST = 6  # convolutions that stay in float with the delicate layers: most of the harm of 8 bits is done in them
 
 
 class Variant(NamedTuple):
@@ -58,26 +58,46 @@ class _Frames(quantization.CalibrationDataReader):
         return None if part is None else {"frames": part}
 
 
-def eight_bit(weights: Path, target: Path, frames: np.ndarray, kinds: tuple[str, ...]) -> Path:
-    """Write the graph `weights` with the operators of `kinds` in 8 bits to `target`.
+def eight_bit(weights: Path, target: Path, frames: np.ndarray, careful: bool) -> Path:
+    """Write the graph `weights` with 8-bit weights and activations to `target`.
 
     Weights have a scale a channel, of seven bits: processors without VNNI add two products in 16 bits, which eight
-    would overflow. `frames`: uint8 RGB (N, height, width, 3), whose activations have to fit.
+    would overflow. `frames`: uint8 RGB (N, height, width, 3), whose activations have to fit; all of them, or with
+    `careful` 99.999 % of them, where the first convolutions, the gates and the last layers stay in float besides.
     """
     prepared = target.with_suffix(".prepared.onnx")
     quant_pre_process(weights, prepared, skip_symbolic_shape=True)
-    quantization.quantize_static(
-        prepared,
-        target,
-        _Frames(frames),
-        quant_format=quantization.QuantFormat.QDQ,
-        per_channel=True,
-        reduce_range=True,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-        op_types_to_quantize=list(kinds),
-    )
+    graph = onnx.load(prepared).graph
+    method = quantization.CalibrationMethod.Percentile if careful else quantization.CalibrationMethod.MinMax
+    with contextlib.redirect_stdout(io.StringIO()):
+        quantization.quantize_static(
+            prepared,
+            target,
+            _Frames(frames),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=method,
+            op_types_to_quantize=["Conv"] if careful else ["Conv", "Gemm", "MatMul", "Add", "Mul"],
+            nodes_to_exclude=[] if not careful else _delicate(graph),
+            extra_options={"CalibPercentile": 99.999},
+        )
     return target
+
+
+def _delicate(graph: onnx.GraphProto) -> list[str]:
+    """Names of the first convolutions of a graph, and of those that see one value a channel: gates, last layers."""
+    pooled, seen, names = set(), 0, []
+    for node in graph.node:
+        after = node.op_type != "Mul" and not pooled.isdisjoint(node.input)
+        if after or node.op_type in ("GlobalAveragePool", "ReduceMean"):
+            pooled.update(node.output)
+        seen += node.op_type == "Conv"
+        if node.op_type == "Conv" and (after or seen <= FIRST):
+            names.append(node.name)
+    return names
 
 
 def sixteen_bit(weights: Path, target: Path) -> Path:
@@ -94,9 +114,12 @@ def optimised(weights: Path, target: Path) -> Path:
     return target
 
 
-def variants(framework: str, folder: Path, frames: np.ndarray) -> Iterator[Variant]:
-    """The shipped ONNX file by ONNX Runtime, then the others; `frames` are for the calibration."""
-    source = MODELS / FRAMEWORKS[framework]
+def variants(source: Path, folder: Path, frames: np.ndarray) -> Iterator[Variant]:
+    """The ONNX file beside the weights `source` by ONNX Runtime, then the others, which are written to `folder`.
+
+    `frames`, uint8 RGB (N, height, width, 3), are for the calibration of 8 bits.
+    """
+    framework = choose_framework(source)
     weights = source.with_suffix(".onnx")
     card = read_card(weights)
 
@@ -107,13 +130,12 @@ def variants(framework: str, folder: Path, frames: np.ndarray) -> Iterator[Varia
     yield light("ONNX Runtime, as shipped", weights, OnnxRuntime)
     yield light("ONNX Runtime, optimised graph saved", optimised(weights, folder / "optimised.onnx"), OnnxRuntime)
     yield light("ONNX Runtime, 16-bit floats", sixteen_bit(weights, folder / "half.onnx"), OnnxRuntime)
-    whole = eight_bit(weights, folder / "eight.onnx", frames, ("Conv", "Gemm", "MatMul", "Add", "Mul"))
-    convolutions = eight_bit(weights, folder / "convolutions.onnx", frames, ("Conv",))
+    whole, careful = (eight_bit(weights, folder / f"eight{so}.onnx", frames, bool(so)) for so in (0, 1))
     for engine, name in ((OnnxRuntime, "ONNX Runtime"), (OpenVino, "OpenVINO")):
         yield light(f"{name}, 8 bits", whole, engine)
-        yield light(f"{name}, 8 bits, convolutions alone", convolutions, engine)
+        yield light(f"{name}, 8 bits, delicate layers in float", careful, engine)
     yield light("OpenVINO", weights, OpenVino)
-    classifier = load_classifier(framework)
+    classifier = load_classifier(framework, source)
 
     def answer(batch):
         return softmax(classifier.network(batch), classifier.card["temperature"])
@@ -122,7 +144,7 @@ def variants(framework: str, folder: Path, frames: np.ndarray) -> Iterator[Varia
     if framework == "pytorch":
         import torch
 
-        last = load_classifier(framework)
+        last = load_classifier(framework, source)
         last.network.network.to(memory_format=torch.channels_last)
         yield Variant(
             "PyTorch, channels_last", source, lambda batch: softmax(last.network(batch), last.card["temperature"])
@@ -164,7 +186,8 @@ def accuracy(found: list[Variant], frames: np.ndarray, table: pd.DataFrame) -> p
 
 def alone(framework: str, data: Path, rounds: int = 5, count: int = 96) -> None:
     """Print the table of a network; `data`: the data set of the calibration and of the figures on test."""
-    card = read_card(MODELS / FRAMEWORKS[framework])
+    source = MODELS / FRAMEWORKS[framework]
+    card = read_card(source)
     height, width = card["height"], card["width"]
 
     def read(files) -> np.ndarray:
@@ -183,7 +206,7 @@ def alone(framework: str, data: Path, rounds: int = 5, count: int = 96) -> None:
         frames = rng.integers(0, 256, (count, height // 8, width // 8, 3), np.uint8).repeat(8, 1).repeat(8, 2)
         calibration = frames[:32]
     with tempfile.TemporaryDirectory() as folder:
-        found = list(variants(framework, Path(folder), calibration))
+        found = list(variants(source, Path(folder), calibration))
         lines = speeds(found, frames[:count], rounds)
         lines.insert(0, "MB", [round(one.file.stat().st_size / 1e6, 1) for one in found])
         if known:
