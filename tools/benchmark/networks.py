@@ -48,14 +48,14 @@ class Variant(NamedTuple):
 
 
 class _Frames(quantization.CalibrationDataReader):
-    """Frames for the calibration, uint8 RGB (N, height, width, 3), eight at a time."""
+    """Frames for the calibration, uint8 RGB (N, height, width, 3), one at a time."""
 
     def __init__(self, frames: np.ndarray):
-        self.parts = iter(np.array_split(frames, max(1, len(frames) // 8)))
+        self.frames = iter(frames)
 
     def get_next(self) -> dict | None:
-        part = next(self.parts, None)
-        return None if part is None else {"frames": part}
+        frame = next(self.frames, None)
+        return None if frame is None else {"frames": frame[None]}
 
 
 def eight_bit(weights: Path, target: Path, frames: np.ndarray, careful: bool) -> Path:
