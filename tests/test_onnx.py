@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import numpy as np
@@ -16,14 +15,11 @@ from test_models import run_readme
 
 from shot_types import LABELS, WeightsError, load_classifier
 from shot_types.cards import card_path, read_card, write_card
-from shot_types.classifier import Classifier
-from shot_types.onnx import Network, OnnxRuntime, OpenVino, faster
 from shot_types.pictures import list_pictures
 from tools import export as tool
 
 SHIPPED = [ROOT / "models/mobilenet_v3_large.onnx", ROOT / "models/efficientnet_b0.onnx"]
 ABSENT = "not exported yet: `make export` writes {}"
-ENGINES = [OnnxRuntime, OpenVino]
 needs_shipped = pytest.mark.skipif(not SHIPPED[0].is_file(), reason=ABSENT.format(SHIPPED[0].name))
 
 
@@ -78,55 +74,6 @@ def test_only_weights_of_a_framework_are_exported(onnx_weights):
         tool.export(onnx_weights)
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request, monkeypatch):
-    """What computes: as if it had been the faster one."""
-
-    def choose(engines, frames):
-        return next(engine for engine in engines if type(engine) is request.param)
-
-    monkeypatch.setattr("shot_types.onnx.faster", choose)
-    return request.param
-
-
-def test_both_engines_answer_alike_in_pieces_of_any_size_and_in_threads(engine, onnx_weights):
-    frames = [textured(96, 160, seed) for seed in range(7)]
-    classifier = load_classifier("onnx", onnx_weights)
-    assert type(classifier.network.engine) is engine
-    other = Classifier(Network(onnx_weights, classifier.card, OnnxRuntime), classifier.card)
-    for count in (1, 7):
-        assert classifier.predict_proba(frames[:count]) == pytest.approx(other.predict_proba(frames[:count]), abs=1e-5)
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda frame: classifier.predict(frame).confidence, frames))
-    assert answers == pytest.approx([answer.confidence for answer in other.predict(frames)], abs=1e-5)
-
-
-def test_the_faster_engine_computes(monkeypatch):
-    now = 0
-
-    class Engine:
-        def __init__(self, *seconds):
-            self.seconds = iter(seconds)
-
-        def run(self, frames):
-            nonlocal now
-            now += next(self.seconds)
-
-    monkeypatch.setattr("shot_types.onnx.time.perf_counter", lambda: now)
-    slow, fast = Engine(1, 5, 5, 5), Engine(9, 8, 2, 8)  # the first run does not count, and the best does
-    assert faster([slow, fast], None) is fast
-
-
-def test_onnx_runtime_answers_where_openvino_fails(onnx_weights, monkeypatch):
-    def fail(weights):
-        raise RuntimeError("Exception from somewhere:\nno such processor\n\n")
-
-    monkeypatch.setattr("shot_types.onnx.OpenVino", fail)
-    with pytest.warns(UserWarning, match=r"random\.onnx: OpenVINO fails \(no such processor\), so ONNX Runtime"):
-        classifier = load_classifier("onnx", onnx_weights)
-    assert type(classifier.network.engine) is OnnxRuntime and classifier.predict(textured(96, 160)).label in LABELS
-
-
 def test_a_graph_for_other_pictures_is_refused(onnx_weights, tmp_path):
     copy = tmp_path / "copy.onnx"
     shutil.copy(onnx_weights, copy)
@@ -159,7 +106,7 @@ def test_another_graph_is_refused(onnx_weights, tmp_path):
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_shipped_files_are_those_of_the_shipped_weights(engine, path):
+def test_shipped_files_are_those_of_the_shipped_weights(path):
     if not path.is_file():
         pytest.skip(ABSENT.format(path.name))
     card = read_card(path)

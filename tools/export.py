@@ -20,11 +20,10 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from shot_types.cards import card_path, read_card, write_card
+from shot_types.cards import card_path, write_card
 from shot_types.classifier import FRAMEWORKS, MODELS, Classifier, choose_framework, load_classifier
 from shot_types.files import write
 from shot_types.labels import LABELS
-from shot_types.onnx import Network, OnnxRuntime
 
 TOLERANCE = 1e-4  # by which a probability may differ
 OPSET = 18  # read by ONNX Runtime 1.14 and later
@@ -59,8 +58,7 @@ def export(weights: Path, count: int = 200) -> tuple[Path, float]:
         onnx.helper.set_model_props(model, {name: str(value) for name, value in about.items()})
         onnx.save(model, part)
         write_card(part, card)
-        light = Classifier(Network(part, read_card(part), OnnxRuntime), read_card(part))
-        both = (one.predict_arrays(pictures(count)) for one in (classifier, light))
+        both = (one.predict_arrays(pictures(count)) for one in (classifier, load_classifier("onnx", part)))
         expected, found = (np.column_stack([proba, np.nan_to_num(is_shot, nan=-1)]) for proba, is_shot in both)
         difference = float(np.abs(expected - found).max())
         labels = [values[:, : len(LABELS)].argmax(axis=1) for values in (expected, found)]
@@ -85,6 +83,7 @@ def pytorch_graph(classifier: Classifier, path: Path) -> None:
     import torch
 
     from shot_types.pytorch import WithFeatures, to_input
+    from tools.prune import without_constant_channels
 
     probe, card = classifier.network.probe, classifier.card
     outputs = ["probabilities", "is_shot"] if probe else ["probabilities"]
@@ -92,7 +91,7 @@ def pytorch_graph(classifier: Classifier, path: Path) -> None:
     class Whole(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.network = WithFeatures(classifier.network.network)
+            self.network = WithFeatures(without_constant_channels(classifier.network.network))
 
         def forward(self, frames):
             x = to_input(frames, classifier.network.mean, classifier.network.std)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from .films import extraction, film_memory, film_speed, many_workers
-from .pictures import ROOT, first_answer, memory, speed
+from .pictures import ROOT, first_answer, memory, reading, speed
 
 
 def main() -> None:
@@ -33,6 +33,8 @@ def main() -> None:
             subprocess.run(call, cwd=ROOT, check=True)
         first_answer(framework)
         memory(framework)
+    if args.count:
+        reading()
     if args.shots:
         extraction(args.shots)
     if args.film:

@@ -69,7 +69,6 @@ def reference_way():
 def speed(framework: str, count: int, rounds: int) -> None:
     from shot_types import load_classifier
     from shot_types.classifier import FRAMEWORKS, MODELS
-    from shot_types.onnx import OnnxRuntime, OpenVino
     from shot_types.pictures import load_frame
 
     reference = reference_way()  # first: TensorFlow cannot be imported before torchvision
@@ -89,9 +88,8 @@ def speed(framework: str, count: int, rounds: int) -> None:
     exported = (MODELS / FRAMEWORKS[framework]).with_suffix(".onnx")
     if exported.is_file():
         light = load_classifier("onnx", exported)
-        engine = {OnnxRuntime: "ONNX Runtime", OpenVino: "OpenVINO"}[type(light.network.engine)]
-        ways[f"e  {engine}, one at a time"] = lambda files: [light.predict(file) for file in files]
-        ways[f"f  {engine}, in batches"] = lambda files: list(light.predict_iter(files))
+        ways["e  ONNX Runtime, one at a time"] = lambda files: [light.predict(file) for file in files]
+        ways["f  ONNX Runtime, in batches"] = lambda files: list(light.predict_iter(files))
     with tempfile.TemporaryDirectory() as folder:
         files = {}
         for pixels in WIDTHS:
@@ -118,6 +116,51 @@ def speed(framework: str, count: int, rounds: int) -> None:
     for way in rates.index[[row for row in (2, 5) if row < len(rates)]]:
         print(f"({way[0]}) as a share of (d):", (rates.loc[way] / rates.iloc[3]).drop("x (a)").round(2).to_dict())
     print()
+
+
+def reading(height: int = 192, width: int = 336, runs: int = 10) -> None:
+    """Milliseconds of one core from a JPEG file to a frame: Pillow, decoding the whole picture or, as we do, at reduced
+    size; and libjpeg-turbo at reduced size by another package. Example pictures and made ones, by their width.
+    """  # noqa: D205
+    import simplejpeg
+
+    from shot_types.pictures import load_frame, read_image, resize, trim_bars
+
+    def ours(file):
+        return load_frame(file, height, width)
+
+    def whole(file):
+        return resize(trim_bars(read_image(file)), height, width)
+
+    def other(file):
+        rgb = simplejpeg.decode_jpeg(file.read_bytes(), "RGB", min_height=height, min_width=width)
+        return resize(trim_bars(rgb), height, width)
+
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for pixels in WIDTHS:
+            place = Path(folder, str(pixels))
+            place.mkdir()
+            files = make_pictures(place, 2, (pixels,))
+            for example in sorted((ROOT / "examples").glob("*.jpg")):
+                files.append(place / example.name)
+                picture = (
+                    Image.open(example).convert("RGB").resize((pixels, pixels * 9 // 16), Image.Resampling.LANCZOS)
+                )
+                picture.save(files[-1], quality=90)
+            times = {way: [] for way in (whole, ours, other)}
+            for _ in range(runs):
+                for way, values in times.items():
+                    began = time.thread_time()
+                    frames = [way(file) for file in files]
+                    values.append(1000 * (time.thread_time() - began) / len(files))
+            row = {way.__name__: statistics.median(values) for way, values in times.items()}
+            row["grey levels apart"] = np.mean(
+                [np.abs(frame - ours(file).astype(int)).mean() for frame, file in zip(frames, files, strict=True)]
+            )
+            rows[pixels] = row
+    print("ms of one core from JPEG files to frames: Pillow; ours, Pillow at reduced size; simplejpeg at reduced size")
+    print(pd.DataFrame(rows).T.round(2).to_string(), end="\n\n")
 
 
 def first_answer(framework: str) -> None:
