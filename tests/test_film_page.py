@@ -108,7 +108,7 @@ def row(page, number):
 
 
 def column(page, place):
-    return page.locator(f"tbody td:nth-child({place})").all_inner_texts()
+    return page.locator(f"tbody td:nth-child({place})").all_text_contents()
 
 
 def seek(page, seconds):
