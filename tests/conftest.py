@@ -14,6 +14,7 @@ import torch
 from matplotlib import pyplot as plt
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from xdist.workermanage import NodeManager
 
 from shot_types.cards import write_card
 from shot_types.classifier import load_classifier
@@ -24,6 +25,7 @@ from tools.export import export
 
 torch.set_num_threads(1)  # the pictures are tiny, and threads that wait for each other are slower than one
 plt.switch_backend("agg")  # no windows
+NodeManager.EXIT_TIMEOUT = 180  # seconds: a worker that is killed as it ends leaves no record of what it covered
 ROOT = Path(__file__).resolve().parent.parent
 SHOTMIX = Path(os.environ.get("SHOTMIX", ROOT.parent / "shared" / "shotmix"))
 
