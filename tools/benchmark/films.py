@@ -159,7 +159,7 @@ def many_workers(counts: list[int], seconds: int = 15) -> None:
     is the memory of all its processes together.
     """
     code = (
-        "import os, sys, tempfile, threading, time\n"
+        "import sys, tempfile, time\n"
         "sys.path.insert(0, sys.argv[1])\n"
         "from shot_types import film\n"
         "if __name__ == '__main__':\n"

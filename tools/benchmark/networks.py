@@ -68,7 +68,6 @@ def eight_bit(weights: Path, target: Path, frames: np.ndarray, careful: bool) ->
     """
     prepared = target.with_suffix(".prepared.onnx")
     quant_pre_process(weights, prepared, skip_symbolic_shape=True)
-    graph = onnx.load(prepared).graph
     method = quantization.CalibrationMethod.Percentile if careful else quantization.CalibrationMethod.MinMax
     with contextlib.redirect_stdout(io.StringIO()):
         quantization.quantize_static(
@@ -82,7 +81,7 @@ def eight_bit(weights: Path, target: Path, frames: np.ndarray, careful: bool) ->
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=method,
             op_types_to_quantize=["Conv"] if careful else ["Conv", "Gemm", "MatMul", "Add", "Mul"],
-            nodes_to_exclude=[] if not careful else _delicate(graph),
+            nodes_to_exclude=_delicate(onnx.load(prepared).graph) if careful else [],
             extra_options={"CalibPercentile": 99.999},
         )
     return target
@@ -139,9 +138,11 @@ def variants(source: Path, folder: Path, frames: np.ndarray) -> Iterator[Variant
     weights = source.with_suffix(".onnx")
     card = read_card(weights)
 
+    def calibrated(network):
+        return lambda batch: softmax(network(batch), card["temperature"])
+
     def light(name, file):
-        network = Network(file, card)
-        return Variant(name, file, lambda batch: softmax(network(batch), card["temperature"]))
+        return Variant(name, file, calibrated(Network(file, card)))
 
     yield light("ONNX Runtime, as shipped", weights)
     yield light("ONNX Runtime, optimised graph saved", optimised(weights, folder / "optimised.onnx"))
@@ -155,20 +156,14 @@ def variants(source: Path, folder: Path, frames: np.ndarray) -> Iterator[Variant
         yield Variant("OpenVINO, 8 bits, delicate layers in float", careful, openvino(careful))
     else:
         print("OpenVINO is not installed, and left out; pip install openvino")
-    classifier = load_classifier(framework, source)
-
-    def answer(batch):
-        return softmax(classifier.network(batch), classifier.card["temperature"])
-
-    yield Variant("PyTorch" if framework == "pytorch" else "TensorFlow", source, answer)
+    network = load_classifier(framework, source).network
+    yield Variant("PyTorch" if framework == "pytorch" else "TensorFlow", source, calibrated(network))
     if framework == "pytorch":
         import torch
 
-        last = load_classifier(framework, source)
-        last.network.network.to(memory_format=torch.channels_last)
-        yield Variant(
-            "PyTorch, channels_last", source, lambda batch: softmax(last.network(batch), last.card["temperature"])
-        )
+        last = load_classifier(framework, source).network
+        last.network.to(memory_format=torch.channels_last)
+        yield Variant("PyTorch, channels_last", source, calibrated(last))
 
 
 def speeds(found: list[Variant], frames: np.ndarray, rounds: int) -> pd.DataFrame:

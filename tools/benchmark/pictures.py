@@ -5,7 +5,6 @@ repository, (b) ours one at a time, (c) ours in batches, (d) reading alone, and 
 at a time, (f) in batches. Rounds take turns, so that a slow moment of the machine hits all of them; the median counts.
 """
 
-import os
 import resource
 import statistics
 import subprocess
@@ -69,6 +68,7 @@ def reference_way():
 def speed(framework: str, count: int, rounds: int) -> None:
     from shot_types import load_classifier
     from shot_types.classifier import FRAMEWORKS, MODELS
+    from shot_types.cores import cores
     from shot_types.pictures import load_frame
 
     reference = reference_way()  # first: TensorFlow cannot be imported before torchvision
@@ -76,7 +76,7 @@ def speed(framework: str, count: int, rounds: int) -> None:
     height, width = classifier.card["height"], classifier.card["width"]
 
     def read(files):
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(lambda file: load_frame(file, height, width), files))
 
     ways = {
